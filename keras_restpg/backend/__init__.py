@@ -1,0 +1,28 @@
+"""The running Keras backend, behind one small interface.
+
+Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
+
+- `compiled(function, variables)`: `function` compiled by the backend, reading
+  `variables` (a list of `keras.Variable`s) as they are at each call, with no
+  new compilation when their values change.
+- `recomputed(function)`: `function` whose intermediate values are computed
+  anew in the backward pass instead of being kept.
+- `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in
+  place where the backend can.
+- `TrainerMixin`: the `train_step` of a model that has `gradients`.
+"""
+
+import importlib
+
+import keras
+
+_NAMES = ("compiled", "recomputed", "write_slice")
+
+
+def __getattr__(name):
+    if name not in _NAMES:
+        raise AttributeError(f"keras_restpg.backend has no attribute {name!r}")
+    module = importlib.import_module(
+        f"keras_restpg.backend.{keras.config.backend()}"
+    )
+    return getattr(module, name)
