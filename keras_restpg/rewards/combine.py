@@ -1,0 +1,121 @@
+"""Rewards made of others: a weighted mix, steps, any Python callable."""
+
+import numpy as np
+
+from keras_restpg.rewards.reward import SCORES, Reward, check_aligned, checked
+
+
+class FunctionReward(Reward):
+    """Any callable as a reward.
+
+    Args:
+        function: called as `function(example, answer)` for each answer;
+            returns a number from 0 to 1.
+
+    Example:
+        ```python
+        FunctionReward(lambda example, answer: float("please" in answer))
+        ```
+    """
+
+    def __init__(self, function):
+        self.function = function
+
+    def score(self, examples, answers):
+        check_aligned(examples, answers)
+        pairs = zip(examples, answers, strict=True)
+        values = [self.function(example, answer) for example, answer in pairs]
+        return checked(values, len(answers)).astype("float32")
+
+
+class MixReward(Reward):
+    """The weighted mean of several rewards.
+
+    Args:
+        rewards: list of rewards.
+        weights: non-negative numbers as many as `rewards`, normalised to sum
+            to 1; None weighs all alike.
+
+    Raises:
+        ValueError: no rewards, or weights that do not fit them.
+    """
+
+    def __init__(self, rewards, weights=None):
+        self.rewards = [as_reward(reward) for reward in rewards]
+        weights = [1.0] * len(rewards) if weights is None else weights
+        self.weights = np.array(weights, "float64")
+        if (
+            self.weights.shape != (len(self.rewards),)
+            or not np.isfinite(self.weights).all()
+            or (self.weights < 0).any()
+            or self.weights.sum() <= 0
+        ):
+            raise ValueError(
+                "A mix needs one weight for each reward, none negative, not "
+                f"all 0. Received: {len(self.rewards)} rewards and "
+                f"weights={weights}"
+            )
+        self.weights = self.weights / self.weights.sum()
+
+    def score(self, examples, answers):
+        total = np.zeros(len(answers))
+        for weight, reward in zip(self.weights, self.rewards, strict=True):
+            values = reward.score(examples, answers)
+            total += weight * checked(values, len(answers))
+        return total.astype("float32")
+
+
+class SteppedReward(Reward):
+    """A reward cut to the judge's five scores 0.1, 0.3, 0.5, 0.7 and 1.0.
+
+    So that the paper's threshold means the same with any reward. A blank
+    answer stays 0.
+
+    Args:
+        reward: the reward to cut.
+        cutoffs: four increasing values; each one that the reward reaches
+            lifts the score by one step. The default takes the nearest of the
+            five scores. Real long texts seldom pass 0.5 in ROUGE: choose
+            cutoffs from the quantiles of your own scores.
+
+    Raises:
+        ValueError: cutoffs that are not four increasing numbers.
+
+    Example:
+        ```python
+        SteppedReward(RougeReward("rougeL"), cutoffs=(0.1, 0.2, 0.3, 0.4))
+        ```
+    """
+
+    def __init__(self, reward, cutoffs=(0.2, 0.4, 0.6, 0.85)):
+        self.reward = as_reward(reward)
+        self.cutoffs = np.array(cutoffs, "float64")
+        if self.cutoffs.shape != (4,) or not (np.diff(self.cutoffs) > 0).all():
+            raise ValueError(
+                "`cutoffs` must be four increasing numbers. "
+                f"Received: {cutoffs}"
+            )
+
+    def score(self, examples, answers):
+        values = self.reward.score(examples, answers)
+        # float32 values that should equal a cutoff may fall just below it.
+        values = checked(values, len(answers)) + 1e-6
+        steps = np.searchsorted(self.cutoffs, values, side="right")
+        blank = np.array([not answer.strip() for answer in answers], bool)
+        return np.where(blank, 0.0, np.array(SCORES)[steps]).astype("float32")
+
+
+def as_reward(reward):
+    """`reward` itself, or a callable wrapped as `FunctionReward`.
+
+    Raises:
+        ValueError: neither a `score` method nor callable.
+    """
+    if hasattr(reward, "score"):
+        return reward
+    if callable(reward):
+        return FunctionReward(reward)
+    raise ValueError(
+        "A reward must have a method `score(examples, answers)` or be "
+        f"callable. Received: {reward!r}"
+    )

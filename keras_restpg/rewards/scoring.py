@@ -1,0 +1,81 @@
+"""From samples to scores: only the final answer is judged (§3.2, Figure 1).
+
+The reasoning never reaches the reward. An output without a final answer gets
+0 and its reason, and no reward is asked about it.
+"""
+
+from keras_restpg import prompts
+from keras_restpg.records import Score
+from keras_restpg.rewards.combine import as_reward
+from keras_restpg.rewards.reward import Judgement, check_aligned, checked
+
+NO_ANSWER_SENTENCE = "no answer sentence"
+EMPTY_ANSWER = "empty answer"
+
+
+def score_samples(reward, examples, samples, reasoning):
+    """The score of each sample.
+
+    Args:
+        reward: a `Reward`, any object with its `score` method, or a callable
+            `(example, answer) -> number`.
+        examples: list of `Example` aligned with `samples`.
+        samples: list of `Sample`.
+        reasoning: whether outputs have Figure 8's form; else the whole
+            output is the answer.
+
+    Returns:
+        list of `Score` aligned with `samples`.
+
+    Raises:
+        ValueError: lists of different lengths, or rewards outside [0, 1].
+    """
+    check_aligned(examples, samples)
+    answers = [prompts.final_answer(s.text, reasoning) for s in samples]
+    asked = [i for i, answer in enumerate(answers) if answer is not None]
+    judgements = judge(
+        reward, [examples[i] for i in asked], [answers[i] for i in asked]
+    )
+    by_index = dict(zip(asked, judgements, strict=True))
+    return [
+        _score(sample, by_index.get(i), reasoning)
+        for i, sample in enumerate(samples)
+    ]
+
+
+def judge(reward, examples, answers):
+    """A `Judgement` of each answer, from any reward.
+
+    Rewards are rounded to six digits: a float32 0.7 must reach a threshold
+    of 0.7.
+    """
+    reward = as_reward(reward)
+    if not answers:
+        return []
+    if hasattr(reward, "judge"):
+        return reward.judge(examples, answers)
+    values = checked(reward.score(examples, answers), len(answers))
+    return [Judgement(round(value, 6)) for value in values.tolist()]
+
+
+def _score(sample, judgement, reasoning):
+    if judgement is None:
+        return Score(
+            sample.example_id,
+            sample.index,
+            0.0,
+            reason=_reason(sample.text, reasoning),
+        )
+    return Score(
+        sample.example_id,
+        sample.index,
+        judgement.score,
+        probabilities=judgement.probabilities,
+        expected_score=judgement.expected_score,
+    )
+
+
+def _reason(text, reasoning):
+    if reasoning and prompts.ANSWER_SENTENCE not in text:
+        return NO_ANSWER_SENTENCE
+    return EMPTY_ANSWER

@@ -1,0 +1,77 @@
+"""Which samples are learned from: line 9 of Algorithm 1.
+
+Exact duplicates are dropped first; then the highest rewards win, and a
+seeded draw decides between equal ones. The draw depends on the seed, the
+example and the sample's number alone, so the outcome is the same however
+the work was split or ordered.
+"""
+
+import hashlib
+
+from keras_restpg import prompts
+
+
+def select(scored, tau=1.0, limit=10, seed=0):
+    """The samples that pass, at most `limit` for an example.
+
+    Args:
+        scored: iterable of `ScoredSample`, in any order.
+        tau: the least reward that passes (τ of the paper, 1.0).
+        limit: how many samples of one example are kept (10).
+        seed: decides between samples of equal reward.
+
+    Returns:
+        list of `ScoredSample`: examples in the order of their first
+        appearance, within an example the best first. Samples without a
+        judged answer are never among them.
+
+    Raises:
+        ValueError: `limit` below 1.
+    """
+    if limit < 1:
+        raise ValueError(f"`limit` must be at least 1. Received: {limit}")
+    kept = []
+    for group in by_example(scored).values():
+        passed = [each for each in group if passes(each, tau)]
+        unique = drop_duplicates(passed)
+        unique.sort(key=lambda each: (-each.score.reward, _draw(each, seed)))
+        kept.extend(unique[:limit])
+    return kept
+
+
+def passes(scored, tau):
+    """Whether a sample has a judged answer and reaches the threshold."""
+    return not scored.score.reason and scored.score.reward >= tau - 1e-6
+
+
+def by_example(scored):
+    """`{example id: [its samples]}` in the order of first appearance."""
+    groups = {}
+    for each in scored:
+        groups.setdefault(each.sample.example_id, []).append(each)
+    return groups
+
+
+def drop_duplicates(scored):
+    """One of each group with the same reasoning and the same answer.
+
+    A finished one is kept before one that was cut, then the lowest number.
+    """
+    first = {}
+    ordered = sorted(
+        scored, key=lambda each: (not each.sample.finished, each.sample.index)
+    )
+    for each in ordered:
+        first.setdefault(content(each.sample), each)
+    return list(first.values())
+
+
+def content(sample):
+    """What makes two samples of an example duplicates."""
+    return prompts.split_output(sample.text) or sample.text.strip()
+
+
+def _draw(scored, seed):
+    sample = scored.sample
+    name = f"{seed}/{sample.index}/{sample.example_id}"
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
