@@ -1,0 +1,129 @@
+"""Exact top-p sampling with no sort of the vocabulary.
+
+A word is in the nucleus of p exactly when the words more probable than it
+hold less than p of the mass (Holtzman et al., 2020, arXiv:1904.09751). So a
+word can be drawn from the whole distribution and kept or refused by one sum,
+and what is kept is distributed as the renormalised nucleus. A refused word x
+also shows that all words no more probable than x are outside: the next draw
+leaves them out. With a uniform draw over what remains outside the nucleus,
+that remainder shrinks by a uniform factor at each refusal, so n refusals in a
+row have a probability below ((1 - p) / p)^n / 2^(n (n - 1) / 2): for p = 0.95
+and the 8 rounds made here, 1e-18.
+
+Words of equal probability at the edge of the nucleus all belong to it, where
+a sort would cut them in an arbitrary order.
+"""
+
+from keras import ops
+
+# Words are summed in blocks of this many: a draw finds its block, then its
+# word within the block, so that no running sum over the vocabulary is needed.
+_BLOCK = 512
+
+
+def rounds(top_p):
+    """Uniform numbers that `sample` needs for each draw."""
+    return 8 if top_p >= 0.5 else 24
+
+
+def sample(logits, uniforms, temperature, top_p, top_k=0):
+    """One word for each row of logits.
+
+    Args:
+        logits: float32 (N, vocabulary).
+        uniforms: float32 (N, rounds), in [0, 1); see `rounds`.
+        temperature: scalar above 0.
+        top_p: scalar in (0, 1]; 1 samples from the whole distribution.
+        top_k: if above 0, only the k most probable words are kept, before
+            top_p is applied.
+
+    Returns:
+        Word ids, int32 (N,).
+    """
+    blocks = _in_blocks(_weights(logits, temperature, top_k))
+    sums = ops.sum(blocks, axis=-1)
+    mass = ops.sum(sums, axis=-1) * top_p
+    last = uniforms.shape[1]
+
+    def unfinished(step, word, done, floor, sums):
+        del word, floor, sums
+        return ops.logical_and(step < last, ops.any(ops.logical_not(done)))
+
+    def attempt(step, word, done, floor, sums):
+        drawn, weight = _draw(blocks, sums, floor, _column(uniforms, step))
+        above = _sums_above(blocks, weight)
+        inside = ops.sum(above, axis=-1) < mass
+        word = ops.where(done, word, ops.where(inside, drawn, word))
+        return step + 1, word, ops.logical_or(done, inside), weight, above
+
+    # Should all rounds be refused, the most probable word stands.
+    start = (
+        ops.convert_to_tensor(0, "int32"),
+        ops.cast(ops.argmax(logits, axis=-1), "int32"),
+        ops.zeros_like(mass, dtype="bool"),
+        ops.zeros_like(mass),
+        sums,
+    )
+    return ops.while_loop(unfinished, attempt, start)[1]
+
+
+def _weights(logits, temperature, top_k):
+    """Unnormalised probabilities, at most 1, zero outside the top k."""
+    scaled = (logits - ops.max(logits, axis=-1, keepdims=True)) / temperature
+    weights = ops.exp(scaled)
+    if top_k and top_k < logits.shape[-1]:
+        least = ops.top_k(scaled, top_k)[0][:, -1:]
+        weights = ops.where(scaled >= least, weights, 0.0)
+    return weights
+
+
+def _in_blocks(weights):
+    """(N, vocabulary) as (N, blocks, words), filled up with zeros."""
+    vocabulary = weights.shape[-1]
+    missing = -vocabulary % _BLOCK
+    if missing:
+        weights = ops.pad(weights, ((0, 0), (0, missing)))
+    return ops.reshape(weights, (-1, (vocabulary + missing) // _BLOCK, _BLOCK))
+
+
+def _sums_above(blocks, floor):
+    """Each block's sum of the weights above the row's floor: (N, blocks)."""
+    above = blocks > floor[:, None, None]
+    return ops.sum(ops.where(above, blocks, 0.0), axis=-1)
+
+
+def _column(uniforms, step):
+    """Column `step`, kept below 1 so that a draw stays below the total."""
+    column = ops.take(uniforms, step, axis=1)
+    return ops.minimum(column, 1.0 - 2.0**-23)
+
+
+def _draw(blocks, sums, floor, uniform):
+    """A word in proportion to its weight among the weights above the floor.
+
+    Returns the word ids and their weights, both (N,).
+    """
+    running = ops.cumsum(sums, axis=-1)
+    target = uniform * running[:, -1]
+    block = _count(running <= target[:, None], sums.shape[-1])
+    chosen = _pick(blocks, block)
+    weights = ops.where(chosen > floor[:, None], chosen, 0.0)
+    before = _pick(running, block) - _pick(sums, block)
+    within = ops.cumsum(weights, axis=-1)
+    word = _count(within <= (target - before)[:, None], _BLOCK)
+    # Rounding can point past the block's last word: take its heaviest then.
+    heaviest = ops.cast(ops.argmax(weights, axis=-1), "int32")
+    word = ops.where(_pick(weights, word) > 0.0, word, heaviest)
+    return block * _BLOCK + word, _pick(weights, word)
+
+
+def _count(flags, size):
+    counted = ops.sum(ops.cast(flags, "int32"), axis=-1)
+    return ops.minimum(counted, size - 1)
+
+
+def _pick(rows, index):
+    """rows[n, index[n]] for each n."""
+    shape = (-1, 1) + (1,) * (len(rows.shape) - 2)
+    picked = ops.take_along_axis(rows, ops.reshape(index, shape), axis=1)
+    return picked[:, 0]
