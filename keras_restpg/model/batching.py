@@ -1,0 +1,121 @@
+"""Which prompts and rows go through the model together.
+
+Shapes are few and fixed: prompt lengths are rounded up to a ladder, numbers
+of prompts and rows are powers of two, so that a run compiles each once.
+"""
+
+import dataclasses
+
+_FIRST = 64
+
+
+def ladder(limit):
+    """Lengths 64, 96, 128, 192, … up to and with `limit`: at most a third of
+    a padded prompt is padding."""
+    lengths, base = [], _FIRST
+    while base < limit:
+        lengths.extend([base, base + base // 2])
+        base *= 2
+    return [length for length in lengths if length < limit] + [limit]
+
+
+def bucket(length, limit):
+    """The smallest length of the ladder that holds `length` tokens."""
+    return next(step for step in ladder(limit) if step >= length)
+
+
+def stages(limit):
+    """Sizes that a row's cache grows through: 128, 256, … up to `limit`."""
+    sizes, size = [], 128
+    while size < limit:
+        sizes.append(size)
+        size *= 2
+    return [*sizes, limit]
+
+
+def power_of_two(number):
+    """The largest power of two that is at most `number`, at least 1."""
+    return 1 << max(int(number).bit_length() - 1, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Prompts that are sampled together.
+
+    Attributes:
+        prompts: indices of the prompts.
+        length: the padded length of each.
+        samples: the numbers of the samples drawn for each.
+    """
+
+    prompts: tuple[int, ...]
+    length: int
+    samples: range
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+    """Bytes that sampling needs, to keep groups within a budget.
+
+    Attributes:
+        prompt_token: of a prompt's token: keys and values, and activations
+            while the prompt is read.
+        row: of a row: its cache, logits and the weights made of them.
+    """
+
+    prompt_token: int
+    row: int
+
+    @classmethod
+    def of(cls, backbone, new_tokens):
+        size = 2 if "16" in str(backbone.compute_dtype) else 4
+        layers = backbone.num_layers
+        kept = 2 * layers * backbone.num_key_value_heads * backbone.head_dim
+        feed_forward = backbone.intermediate_dim
+        scores = backbone.num_query_heads * 512 * 8
+        active = (8 * backbone.hidden_dim + 3 * feed_forward) * size + scores
+        return cls(
+            prompt_token=kept * size + active,
+            row=kept * size * new_tokens + 12 * backbone.vocabulary_size,
+        )
+
+
+def plan(lengths, num_samples, limit, costs, budget, max_rows):
+    """Groups that cover `num_samples` samples of every prompt.
+
+    Args:
+        lengths: tokens of each prompt.
+        num_samples: samples drawn for each prompt.
+        limit: the longest prompt allowed.
+        costs: a `Costs`.
+        budget: bytes a group may need.
+        max_rows: rows a group may have.
+
+    Returns:
+        A list of `Group`s, shortest prompts first.
+    """
+    buckets = {}
+    for index, length in enumerate(lengths):
+        buckets.setdefault(bucket(length, limit), []).append(index)
+    groups = []
+    for length in sorted(buckets):
+        prompt = length * costs.prompt_token
+        fitting = max((budget - prompt) // costs.row, 1)
+        rows = min(num_samples, fitting, max_rows)
+        if rows < num_samples:
+            rows = power_of_two(rows)
+        both = prompt + rows * costs.row
+        most = power_of_two(min(budget // both, max_rows // rows))
+        for members in _chunks(buckets[length], most):
+            for first in range(0, num_samples, rows):
+                samples = range(first, min(first + rows, num_samples))
+                groups.append(Group(tuple(members), length, samples))
+    return groups
+
+
+def _chunks(items, most):
+    """Runs of `most` items, then of smaller powers of two."""
+    while items:
+        size = power_of_two(min(most, len(items)))
+        yield items[:size]
+        items = items[size:]
