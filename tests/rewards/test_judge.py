@@ -1,0 +1,214 @@
+"""The judge equals brute force on every kind of Gemma, on every backend."""
+
+import keras_hub
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_restpg import prompts
+from keras_restpg.rewards import judge, scorers, scoring
+from keras_restpg.rewards.reward import CRITERIA, SCORES
+from tests.rewards import judges
+from tests.rewards.records import example, sample
+from tests.rewards.test_scoring import strings
+
+pytestmark = pytest.mark.backend
+
+EXAMPLES = [
+    example("e", prompt="Write about 1.", expected="the relevance 10"),
+    example("f", prompt="", expected="A long expected output. " * 9),
+]
+# Groups of four (one twice) and two, in no order.
+PAIRS = [
+    (EXAMPLES[0], "the relevance"),
+    (EXAMPLES[1], "the relevance is complete"),
+    (EXAMPLES[0], "x"),
+    (EXAMPLES[0], "an accurate answer with minor omissions " * 6),
+    (EXAMPLES[1], "1"),
+    (EXAMPLES[0], "the relevance"),
+    (EXAMPLES[0], "10 out of 10 [Score]: 10"),
+]
+
+
+def pairs():
+    return [list(part) for part in zip(*PAIRS, strict=True)]
+
+
+def texts(tokens, examples, answers, chat):
+    """Token ids of the whole texts, written without the package's own."""
+    for each, answer in zip(examples, answers, strict=True):
+        text = prompts.JUDGE_PROMPT.replace("{prompt}", each.prompt)
+        text = text.replace("{expected}", each.expected)
+        text = text.replace("{answer}", answer)
+        if chat:
+            text = f"<start_of_turn>user\n{text}<end_of_turn>\n"
+            text += "<start_of_turn>model\n"
+        else:
+            text += " "
+        yield [tokens.start_token_id, *tokens.tokenize(text)]
+
+
+def brute_force(causal_lm, tokens, sequences):
+    """Log-probabilities (n, 5): each score appended, its tokens summed."""
+    scores = [list(tokens.tokenize(score)) for score in CRITERIA]
+    whole = [list(s) + score for s in sequences for score in scores]
+    whole += [list(s) + list(tokens.tokenize("10")) for s in sequences]
+    length = max(map(len, whole))
+    token_ids = np.zeros((len(whole), length), "int32")
+    for row, ids in zip(token_ids, whole, strict=True):
+        row[: len(ids)] = ids
+    mask = np.arange(length) < np.array([[len(ids)] for ids in whole])
+    inputs = {"token_ids": token_ids, "padding_mask": mask.astype("int32")}
+    logits = ops.convert_to_numpy(causal_lm.predict(inputs, verbose=0))
+    logits = logits.astype("float64")
+    log_probs = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
+    found = np.empty((len(sequences), 5))
+    for n, sequence in enumerate(sequences):
+        for c, score in enumerate(scores):
+            row = log_probs[n * 5 + c]
+            found[n, c] = sum(
+                row[len(sequence) - 1 + i, token]
+                for i, token in enumerate(score)
+            )
+        zero = scores[-1][-1]
+        follows = np.exp(log_probs[n * 5, len(sequence), zero])
+        found[n, 0] += np.log1p(-follows)
+    return found
+
+
+def check(reward, causal_lm, tokens, chat=True):
+    examples, answers = pairs()
+    judged = reward.judge(examples, answers)
+    sequences = list(texts(tokens, examples, answers, chat))
+    expected = brute_force(causal_lm, tokens, sequences)
+    found = np.array([each.probabilities for each in judged])
+    np.testing.assert_allclose(found, np.exp(expected), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(np.log(found), expected, rtol=0, atol=1e-3)
+    scores = reward.score(examples, answers)
+    np.testing.assert_allclose(scores, np.array(SCORES)[expected.argmax(-1)])
+    # Not a test where all answers look the same.
+    assert np.abs(np.diff(found, axis=0)).max() > 1e-3
+
+
+@pytest.fixture(scope="module", params=judges.KINDS)
+def model(request):
+    return judges.KINDS[request.param]()
+
+
+@pytest.fixture(scope="module")
+def small():
+    causal_lm, tokens = judges.gemma1()
+    return judge.LLMJudge(causal_lm, tokens, max_tokens=64)
+
+
+def test_equals_brute_force(model):
+    causal_lm, tokens = model
+    check(judge.LLMJudge(causal_lm, tokens, rows=2), causal_lm, tokens)
+
+
+def test_equals_brute_force_without_turns():
+    causal_lm, tokens = judges.gemma1()
+    reward = judge.LLMJudge(causal_lm, tokens, chat_template=False, rows=2)
+    check(reward, causal_lm, tokens, chat=False)
+
+
+def test_another_family_runs_as_it_is():
+    causal_lm, tokens = judges.gpt2()
+    tokens.start_token_id = None
+    reward = judge.LLMJudge(causal_lm, tokens)
+    assert isinstance(reward.scorer, scorers.StockScorer)
+    examples, answers = pairs()
+    found = [each.probabilities for each in reward.judge(examples, answers)]
+    sequences = texts(tokens, examples, answers, chat=False)
+    expected = brute_force(causal_lm, tokens, [ids[1:] for ids in sequences])
+    np.testing.assert_allclose(found, np.exp(expected), rtol=0, atol=1e-5)
+
+
+def test_a_batch_changes_no_score(small):
+    examples, answers = pairs()
+    together = small.judge(examples, answers)
+    for index in (0, 3):
+        alone = small.judge([examples[index]], [answers[index]])[0]
+        np.testing.assert_allclose(
+            alone.probabilities, together[index].probabilities, atol=1e-6
+        )
+
+
+def test_blank_answers_are_not_judged(small):
+    judged = small.judge([EXAMPLES[0]] * 2, ["", " \n"])
+    assert [each.score for each in judged] == [0, 0]
+    assert [each.probabilities for each in judged] == [None, None]
+    assert small.judge([], []) == []
+
+
+def test_only_the_final_answer_is_judged(small):
+    outputs = [
+        prompts.join_output("some reasoning", PAIRS[0][1]),
+        prompts.join_output("[Score]: 10 <end_of_turn>", PAIRS[0][1]),
+        "never reaches the sentence",
+    ]
+    samples = [sample(text, i) for i, text in enumerate(outputs)]
+    scores = scoring.score_samples(small, [EXAMPLES[0]] * 3, samples, True)
+    alone = small.judge([EXAMPLES[0]], [PAIRS[0][1]])[0]
+    for score in scores[:2]:
+        assert score.reward == alone.score
+        np.testing.assert_allclose(score.probabilities, alone.probabilities)
+        assert score.expected_score == pytest.approx(alone.expected_score)
+    assert scores[2].reward == 0
+    assert scores[2].reason == scoring.NO_ANSWER_SENTENCE
+
+
+def test_the_shared_part_is_computed_once(small, monkeypatch):
+    calls = []
+    read = small.scorer._read
+    monkeypatch.setattr(
+        small.scorer, "_read", lambda *args: calls.append(1) or read(*args)
+    )
+    answers = [f"answer {i} of many" for i in range(70)]
+    small.judge([EXAMPLES[0]] * 70, answers)
+    assert len(calls) == 1
+
+
+def test_any_string_has_a_score(small):
+    texts = strings(2_000)
+    answers = [prompts.final_answer(text, False) or "" for text in texts]
+    scores = small.score([EXAMPLES[0]] * len(texts), answers)
+    allowed = np.array([0, *SCORES], "float32")
+    assert np.isin(scores, allowed).all()
+    blank = np.array([not answer for answer in answers])
+    np.testing.assert_array_equal(scores == 0, blank)
+
+
+def test_a_model_without_a_tokenizer_is_refused():
+    causal_lm, _ = judges.gemma1()
+    with pytest.raises(ValueError, match="needs a tokenizer"):
+        judge.LLMJudge(causal_lm)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    causal_lm, tokens = judges.gemma1()
+    scale = causal_lm.backbone.layer_norm.trainable_variables[0]
+    scale.assign(np.full(scale.shape, np.nan))
+    with pytest.raises(ValueError, match="finite log-probabilities"):
+        judge.LLMJudge(causal_lm, tokens).judge([EXAMPLES[0]], ["a"])
+
+
+def test_from_a_preset_on_disk(tmp_path, small):
+    causal_lm, tokens = judges.gemma1()
+    causal_lm.preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokens)
+    causal_lm.save_to_preset(str(tmp_path))
+    loaded = judge.LLMJudge.from_preset(
+        str(tmp_path), dtype="float32", max_tokens=64
+    )
+    examples, answers = pairs()
+    found = [each.probabilities for each in loaded.judge(examples, answers)]
+    expected = [each.probabilities for each in small.judge(examples, answers)]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_buckets_waste_at_most_their_share():
+    lengths = range(33, 5000)
+    assert max(scorers.bucket(n) / n for n in lengths if n > 128) <= 1.25
+    assert len({scorers.bucket(n) for n in range(1, 6144)}) <= 32
+    assert len({scorers.bucket(n, coarse=True) for n in range(1, 6144)}) <= 16
+    assert all(scorers.bucket(n) >= n for n in lengths)
