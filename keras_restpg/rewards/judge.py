@@ -42,7 +42,8 @@ class LLMJudge(Reward):
             None: where the tokenizer has the tokens for it.
         max_tokens: prompt, expected output and answer are cut to this many
             tokens each.
-        rows: how many answers are computed at once.
+        rows: how many answers are computed at once; more of them need more
+            memory, and on a CPU do not gain speed.
 
     Raises:
         ValueError: no tokenizer, or one that does not fit.
@@ -61,7 +62,7 @@ class LLMJudge(Reward):
         tokenizer=None,
         chat_template=None,
         max_tokens=2048,
-        rows=32,
+        rows=8,
     ):
         if tokenizer is None:
             tokenizer = getattr(causal_lm.preprocessor, "tokenizer", None)

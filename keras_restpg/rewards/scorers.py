@@ -31,7 +31,7 @@ class SharedScorer:
         max_tokens: bounds the tokens of the prefixes computed at once.
     """
 
-    def __init__(self, causal_lm, wanted, depth, rows=32, max_tokens=8192):
+    def __init__(self, causal_lm, wanted, depth, rows=8, max_tokens=8192):
         self.rows, self.depth, self.max_tokens = rows, depth, max_tokens
         backbone = causal_lm.backbone
         wanted = np.array(wanted, "int32")

@@ -5,6 +5,7 @@ import io
 
 import keras
 import keras_hub
+import numpy as np
 import sentencepiece
 
 from keras_restpg import prompts
@@ -51,10 +52,12 @@ def tokenizer(cls=keras_hub.models.GemmaTokenizer, chat=True, **options):
     return cls(proto=proto, **options)
 
 
+@functools.cache
 def gemma1():
     return _gemma(num_key_value_heads=1)
 
 
+@functools.cache
 def gemma2():
     return _gemma(
         num_key_value_heads=2,
@@ -68,6 +71,7 @@ def gemma2():
     )
 
 
+@functools.cache
 def gemma3():
     tokens = tokenizer(
         keras_hub.models.Gemma3Tokenizer, has_vision_tokens=False
@@ -109,6 +113,7 @@ def _gemma(**options):
     return keras_hub.models.GemmaCausalLM(backbone, preprocessor=None), tokens
 
 
+@functools.cache
 def gpt2():
     """A family that the shared forward does not know."""
     tokens = tokenizer(chat=False)
@@ -128,9 +133,10 @@ def gpt2():
 
 def _sharpen(backbone):
     """Weights far from 0, so that probabilities differ from token to token."""
+    rng = np.random.default_rng(7)
     for variable in backbone.trainable_variables:
-        noise = keras.random.normal(variable.shape, stddev=0.3, seed=7)
-        variable.assign(variable + noise)
+        noise = rng.normal(0, 0.3, variable.shape)
+        variable.assign(variable + noise.astype("float32"))
 
 
 KINDS = {"gemma1": gemma1, "gemma2": gemma2, "gemma3": gemma3}

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.backend
 
 EXAMPLES = [
     example("e", prompt="Write about 1.", expected="the relevance 10"),
-    example("f", prompt="", expected="A long expected output. " * 9),
+    example("f", prompt="", expected="A longer output. " * 3),
 ]
 # Groups of four (one twice) and two, in no order.
 PAIRS = [
@@ -59,7 +59,7 @@ def brute_force(causal_lm, tokens, sequences):
         row[: len(ids)] = ids
     mask = np.arange(length) < np.array([[len(ids)] for ids in whole])
     inputs = {"token_ids": token_ids, "padding_mask": mask.astype("int32")}
-    logits = ops.convert_to_numpy(causal_lm.predict(inputs, verbose=0))
+    logits = ops.convert_to_numpy(causal_lm.predict(inputs, len(whole), 0))
     logits = logits.astype("float64")
     log_probs = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
     found = np.empty((len(sequences), 5))
@@ -114,14 +114,9 @@ def test_equals_brute_force_without_turns():
 
 def test_another_family_runs_as_it_is():
     causal_lm, tokens = judges.gpt2()
-    tokens.start_token_id = None
     reward = judge.LLMJudge(causal_lm, tokens)
     assert isinstance(reward.scorer, scorers.StockScorer)
-    examples, answers = pairs()
-    found = [each.probabilities for each in reward.judge(examples, answers)]
-    sequences = texts(tokens, examples, answers, chat=False)
-    expected = brute_force(causal_lm, tokens, [ids[1:] for ids in sequences])
-    np.testing.assert_allclose(found, np.exp(expected), rtol=0, atol=1e-5)
+    check(reward, causal_lm, tokens, chat=False)
 
 
 def test_a_batch_changes_no_score(small):
@@ -185,18 +180,23 @@ def test_a_model_without_a_tokenizer_is_refused():
         judge.LLMJudge(causal_lm)
 
 
-def test_numbers_that_are_not_finite_are_refused():
-    causal_lm, tokens = judges.gemma1()
+def test_numbers_that_are_not_finite_are_refused(small):
+    causal_lm, _ = judges.gemma1()
     scale = causal_lm.backbone.layer_norm.trainable_variables[0]
+    kept = ops.convert_to_numpy(scale)
     scale.assign(np.full(scale.shape, np.nan))
-    with pytest.raises(ValueError, match="finite log-probabilities"):
-        judge.LLMJudge(causal_lm, tokens).judge([EXAMPLES[0]], ["a"])
+    try:
+        with pytest.raises(ValueError, match="finite log-probabilities"):
+            small.judge(*pairs())
+    finally:
+        scale.assign(kept)
 
 
 def test_from_a_preset_on_disk(tmp_path, small):
     causal_lm, tokens = judges.gemma1()
-    causal_lm.preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokens)
-    causal_lm.save_to_preset(str(tmp_path))
+    preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokens)
+    whole = keras_hub.models.GemmaCausalLM(causal_lm.backbone, preprocessor)
+    whole.save_to_preset(str(tmp_path))
     loaded = judge.LLMJudge.from_preset(
         str(tmp_path), dtype="float32", max_tokens=64
     )
