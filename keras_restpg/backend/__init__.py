@@ -9,14 +9,24 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
   anew in the backward pass instead of being kept.
 - `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in
   place where the backend can.
-- `TrainerMixin`: the `train_step` of a model that has `gradients`.
+- `sum_over_chunks(function, arrays)`: the sum of `function(*chunk)` over the
+  first axis of `arrays`, one chunk in memory at a time, in the backward pass
+  too.
+- `StepsMixin`: `train_step`, `test_step` and the functions that `fit` and
+  `evaluate` call, for `training.model.RewardWeightedLM`.
 """
 
 import importlib
 
 import keras
 
-_NAMES = ("compiled", "recomputed", "write_slice")
+_NAMES = (
+    "StepsMixin",
+    "compiled",
+    "recomputed",
+    "sum_over_chunks",
+    "write_slice",
+)
 
 
 def __getattr__(name):

@@ -35,3 +35,106 @@ def recomputed(function):
 def write_slice(buffer, update, start):
     """XLA updates the buffer in place inside a compiled loop."""
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)
+
+
+def sum_over_chunks(function, arrays):
+    """A scan whose body is computed anew in the backward pass."""
+    if arrays[0].shape[0] == 1:
+        return function(*(array[0] for array in arrays))
+
+    @jax.checkpoint
+    def add(total, chunk):
+        return total + function(*chunk), None
+
+    shape = jax.eval_shape(function, *(array[0] for array in arrays))
+    start = jax.numpy.zeros(shape.shape, shape.dtype)
+    return lax.scan(add, start, tuple(arrays))[0]
+
+
+class StepsMixin:
+    """The steps of a `RewardWeightedLM`, with the state passed through."""
+
+    def train_step(self, state, batch):
+        trained, fixed, optimizer, metrics = state
+        weights = self.token_weights(batch)
+        (loss, nll), gradients = self._value_and_gradients(
+            trained, fixed, batch, weights
+        )
+        norm, finite = self.check(loss, gradients)
+
+        def update(optimizer, trained):
+            return self.optimizer.stateless_apply(optimizer, gradients, trained)
+
+        trained, optimizer = lax.cond(
+            finite,
+            update,
+            lambda optimizer, trained: (trained, optimizer),
+            list(optimizer),
+            list(trained),
+        )
+        logs, metrics = self._tracked(
+            metrics, batch, loss, nll, norm=norm, finite=finite
+        )
+        return logs, (trained, fixed, optimizer, metrics)
+
+    def test_step(self, state, batch):
+        trained, fixed, metrics = state
+        weights = self.token_weights(batch)
+
+        def add(total, part):
+            return total + jax.numpy.stack(
+                self._stateless_loss(trained, fixed, *part)
+            ), None
+
+        (loss, nll), _ = lax.scan(add, jax.numpy.zeros(2), (batch, weights))
+        logs, metrics = self._tracked(metrics, batch, loss, nll)
+        return logs, (trained, fixed, metrics)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self._drawing(self.train_step)
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self._drawing(self.test_step)
+
+    def _drawing(self, step):
+        if not self.run_eagerly:
+            step = jax.jit(step, donate_argnums=0)
+        return lambda state, batches: step(state, self.draw(next(batches)))
+
+    def _stateless_loss(self, trained, fixed, micro, weights):
+        variables = self.trainable_variables + self.non_trainable_variables
+        mapping = list(zip(variables, [*trained, *fixed], strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.micro_loss(micro, weights)
+
+    def _value_and_gradients(self, trained, fixed, batch, weights):
+        """Sums over the micro-batches, which lie on the first axis."""
+        function = jax.value_and_grad(self._stateless_loss, has_aux=True)
+
+        def one(part):
+            return function(trained, fixed, *part)
+
+        parts = (batch, weights)
+        if weights.shape[0] == 1:
+            return one(jax.tree.map(lambda array: array[0], parts))
+
+        def add(total, part):
+            return jax.tree.map(jax.numpy.add, total, one(part)), None
+
+        first = jax.tree.map(lambda array: array[0], parts)
+        zeros = jax.tree.map(
+            lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype),
+            jax.eval_shape(one, first),
+        )
+        return lax.scan(add, zeros, parts)[0]
+
+    def _tracked(self, metrics, batch, loss, nll, **checks):
+        mapping = list(zip(self.metrics_variables, metrics, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            logs = self.track(batch, loss, nll, **checks)
+        return logs, [
+            scope.get_current_value(variable)
+            for variable in self.metrics_variables
+        ]

@@ -18,3 +18,104 @@ def recomputed(function):
 def write_slice(buffer, update, start):
     """XLA updates the buffer in place inside a compiled loop."""
     return ops.slice_update(buffer, start, ops.cast(update, buffer.dtype))
+
+
+def sum_over_chunks(function, arrays):
+    """A sum of chunks that are computed anew in the backward pass."""
+    function = tf.recompute_grad(function)
+    return sum(
+        function(*(array[chunk] for array in arrays))
+        for chunk in range(arrays[0].shape[0])
+    )
+
+
+class StepsMixin:
+    """The steps of a `RewardWeightedLM`, compiled by XLA for each shape.
+
+    `fit` itself runs eagerly, because it would compile for unknown shapes.
+    """
+
+    def train_step(self, batch):
+        weights = self.token_weights(batch)
+        loss, nll, gradients = self._value_and_gradients(batch, weights)
+        norm, finite = self.check(loss, gradients)
+
+        def update():
+            self.optimizer.apply(gradients, self.trainable_variables)
+            return True
+
+        tf.cond(finite, update, lambda: True)
+        return self.track(batch, loss, nll, norm=norm, finite=finite)
+
+    def test_step(self, batch):
+        weights = self.token_weights(batch)
+        losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
+        loss, nll = (sum(column) for column in zip(*losses, strict=True))
+        return self.track(batch, loss, nll)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self._drawing(self.train_step)
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self._drawing(self.test_step)
+
+    def _drawing(self, step):
+        if not self.run_eagerly:
+            step = tf.function(step, jit_compile=True)
+
+        def draw_and_step(batches):
+            batch = self.draw(next(batches))
+            return step(tf.nest.map_structure(tf.convert_to_tensor, batch))
+
+        return draw_and_step
+
+    def _value_and_gradients(self, batch, weights):
+        """Sums over the micro-batches, which lie on the first axis."""
+        variables = [v.value for v in self.trainable_variables]
+
+        def one(index):
+            part = tf.nest.map_structure(
+                lambda array: tf.gather(array, index), (batch, weights)
+            )
+            part = _with_shapes(part, (batch, weights))
+            with tf.GradientTape() as tape:
+                loss, nll = self.micro_loss(*part)
+            gradients = tape.gradient(
+                loss, variables, unconnected_gradients="zero"
+            )
+            return [loss, nll, *map(tf.convert_to_tensor, gradients)]
+
+        count = weights.shape[0]
+        if count == 1:
+            totals = one(0)
+        else:
+
+            def add(index, *totals):
+                sums = [a + b for a, b in zip(totals, one(index), strict=True)]
+                return [index + 1, *sums]
+
+            zeros = [tf.zeros([]), tf.zeros([])]
+            zeros += [tf.zeros(v.shape, v.dtype) for v in variables]
+            totals = tf.while_loop(
+                lambda index, *totals: index < count,
+                add,
+                [tf.constant(0), *zeros],
+                maximum_iterations=count,
+            )[1:]
+        return totals[0], totals[1], list(totals[2:])
+
+
+def _with_shapes(part, whole):
+    """`part` with the shapes of one micro-batch of `whole`."""
+    return tf.nest.map_structure(
+        lambda array, of: tf.ensure_shape(array, of.shape[1:]), part, whole
+    )
+
+
+def _parts(batch, weights):
+    for index in range(weights.shape[0]):
+        yield tf.nest.map_structure(
+            lambda array, index=index: array[index], (batch, weights)
+        )

@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import torch
 import torch.utils.checkpoint
 
@@ -33,3 +34,68 @@ def write_slice(buffer, update, start):
     )
     buffer[region] = update
     return buffer
+
+
+def sum_over_chunks(function, arrays):
+    """A sum of chunks that are computed anew in the backward pass."""
+    function = recomputed(function)
+    return sum(
+        function(*(array[chunk] for array in arrays))
+        for chunk in range(arrays[0].shape[0])
+    )
+
+
+class StepsMixin:
+    """The steps of a `RewardWeightedLM`, run eagerly."""
+
+    def train_step(self, batch):
+        weights = self.token_weights(batch)
+        self.zero_grad()
+        loss, nll = 0.0, 0.0
+        for part in _parts(batch, weights):
+            part_loss, part_nll = self.micro_loss(*part)
+            part_loss.backward()
+            loss = loss + part_loss.detach()
+            nll = nll + part_nll.detach()
+        variables = self.trainable_variables
+        gradients = [
+            torch.zeros_like(v.value) if v.value.grad is None else v.value.grad
+            for v in variables
+        ]
+        with torch.no_grad():
+            norm, finite = self.check(loss, gradients)
+            if bool(finite):
+                self.optimizer.apply(gradients, variables)
+            return self.track(batch, loss, nll, norm=norm, finite=finite)
+
+    def test_step(self, batch):
+        weights = self.token_weights(batch)
+        with torch.no_grad():
+            losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
+            loss, nll = (sum(column) for column in zip(*losses, strict=True))
+            return self.track(batch, loss, nll)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self._drawing(self.train_step)
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self._drawing(self.test_step)
+
+    def _drawing(self, step):
+        # Keras' PyTorch trainer passes the batches of one execution.
+        def draw_and_step(batches):
+            batch = self.draw(batches[0])
+            batch = {
+                name: keras.ops.convert_to_tensor(array)
+                for name, array in batch.items()
+            }
+            return step(batch)
+
+        return draw_and_step
+
+
+def _parts(batch, weights):
+    for index in range(weights.shape[0]):
+        yield {name: a[index] for name, a in batch.items()}, weights[index]

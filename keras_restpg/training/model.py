@@ -1,0 +1,182 @@
+"""The M-step as a `keras.Model`: reward-weighted training in `fit`.
+
+One step takes a batch of prompts with their kept outputs and rewards, goes
+through it in micro-batches inside the compiled step, adds up their gradients
+and applies them once. The loss is normalised over the whole batch beforehand
+(`token_weights`), so the result does not depend on the micro-batches. All
+outputs of a prompt are trained through one pass over the prompt.
+"""
+
+import keras
+from keras import ops
+
+from keras_restpg import backend
+from keras_restpg.model import prefix
+from keras_restpg.training.loss import (
+    NORMALIZATIONS,
+    global_norm,
+    response_loss,
+    token_weights,
+)
+
+# What a batch holds: name -> what the dimensions are.
+BATCH = {
+    "prompt_ids": "(M, P, L)",
+    "prompt_lengths": "(M, P)",
+    "response_ids": "(M, P, K, T)",
+    "response_lengths": "(M, P, K)",
+    "rewards": "(M, P, K)",
+}
+
+
+class RewardWeightedLM(backend.StepsMixin, keras.Model):
+    """A KerasHub Gemma trained on its own outputs, weighted by reward.
+
+    It shares the layers of `causal_lm`: what is trained here is what
+    `causal_lm` generates with, LoRA weights and frozen layers as they are.
+
+    `fit` and `evaluate` take batches that are dicts of arrays: int32
+    `prompt_ids` (M, P, L), `prompt_lengths` (M, P), `response_ids`
+    (M, P, K, T), `response_lengths` (M, P, K) and float32 `rewards`
+    (M, P, K), for M micro-batches of P prompts with K outputs each. A
+    response of length 0 and a reward of 0 train nothing. Or a batch is
+    `{"ticket": (1,)}`: then it is `source()`, asked for when its step
+    begins. `fit` draws some batches ahead, and a callback that replaces the
+    data between two epochs would otherwise come too late for those.
+
+    Logged are `loss`; `nll`, the mean negative log-likelihood of a response
+    token; `grad_norm`, before clipping; `tokens`, the response tokens of a
+    step; `reward`, the mean over outputs; and `skipped`, the updates left out
+    because loss or gradients were not finite.
+
+    Args:
+        causal_lm: a KerasHub `CausalLM` over a Gemma 1, 2 or 3.
+        normalization: `"tokens"`, `"sequence"` or `"weight"`, see
+            `loss.token_weights`.
+        recompute: whether each layer's activations are computed anew in the
+            backward pass: about a third more time, far less memory.
+
+    Raises:
+        ValueError: the model is of another family, has dropout, or the
+            normalisation is unknown.
+
+    Example:
+    ```python
+    model = RewardWeightedLM(causal_lm)
+    model.compile(optimizer=paper_optimizer())
+    model.fit(training.batches(), steps_per_epoch=1000, epochs=30,
+              callbacks=[training])
+    ```
+    """
+
+    def __init__(
+        self, causal_lm, normalization="tokens", recompute=False, **kwargs
+    ):
+        super().__init__(**kwargs)
+        if not prefix.supports(causal_lm.backbone):
+            raise ValueError(
+                "RewardWeightedLM needs a text Gemma 1, 2 or 3. Received: "
+                f"{type(causal_lm.backbone).__name__}"
+            )
+        if getattr(causal_lm.backbone, "dropout", 0):
+            raise ValueError(
+                "Dropout is not supported in reward-weighted training. "
+                f"Received: dropout={causal_lm.backbone.dropout}"
+            )
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"normalization must be one of {NORMALIZATIONS}. "
+                f"Received: {normalization!r}"
+            )
+        self.causal_lm = causal_lm
+        self.normalization = normalization
+        self.recompute = recompute
+        self.source = None
+        names = ("loss", "nll", "grad_norm", "tokens", "reward")
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        self.trackers["skipped"] = keras.metrics.Sum("skipped")
+        self.built = True
+
+    def compile(self, optimizer="rmsprop", **kwargs):
+        """As in Keras, without `loss`: the loss is the reward-weighted one.
+
+        Raises:
+            ValueError: a `loss` or `steps_per_execution` is given.
+        """
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                "RewardWeightedLM has its own loss: leave `loss` out of "
+                f"`compile`. Received: loss={kwargs['loss']!r}"
+            )
+        if kwargs.get("steps_per_execution", 1) != 1:
+            raise ValueError("steps_per_execution must be 1 here.")
+        super().compile(optimizer=optimizer, **kwargs)
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def call(self, inputs):
+        """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
+        return self.causal_lm(inputs)
+
+    def draw(self, data):
+        """The batch that `fit` hands over, or that its ticket stands for."""
+        batch = data[0] if isinstance(data, tuple | list) else data
+        if "ticket" in batch:
+            if self.source is None:
+                raise ValueError(
+                    "The batches are tickets of a SelfTrainingCallback: give "
+                    "it to `fit` in `callbacks`."
+                )
+            batch = self.source()
+        missing = [name for name in BATCH if name not in batch]
+        if missing:
+            raise ValueError(
+                f"A batch lacks {missing[0]!r} {BATCH[missing[0]]}. "
+                f"Received: {sorted(batch)}"
+            )
+        return {name: batch[name] for name in BATCH}
+
+    def token_weights(self, batch):
+        """The loss weight of each response token of a batch (M, P, K, T)."""
+        return token_weights(
+            batch["rewards"],
+            batch["response_lengths"],
+            batch["response_ids"].shape[-1],
+            self.normalization,
+        )
+
+    def micro_loss(self, micro, weights):
+        """Sums of weighted and plain nll of a micro-batch, two scalars."""
+        return response_loss(
+            self.causal_lm.backbone, micro, weights, self.recompute
+        )
+
+    def check(self, loss, gradients):
+        """The global gradient norm, and whether the update may be made."""
+        norm = global_norm(gradients)
+        return norm, ops.isfinite(loss + norm)
+
+    def track(self, batch, loss, nll, norm=None, finite=None):
+        """Updates the metrics with one step and returns their results."""
+        lengths = ops.cast(batch["response_lengths"], "float32")
+        tokens = ops.sum(lengths)
+        outputs = ops.maximum(ops.sum(ops.cast(lengths > 0, "float32")), 1.0)
+        values = {
+            "loss": loss,
+            "nll": nll / ops.maximum(tokens, 1.0),
+            "tokens": tokens,
+            "reward": ops.sum(batch["rewards"]) / outputs,
+        }
+        good = 1.0
+        if norm is not None:
+            good = ops.cast(finite, "float32")
+            values["grad_norm"] = norm
+            self.trackers["skipped"].update_state(1.0 - good)
+        for name, value in values.items():
+            value = ops.where(ops.isfinite(value), value, 0.0)
+            self.trackers[name].update_state(value, sample_weight=good)
+        return {name: m.result() for name, m in self.trackers.items()}

@@ -1,0 +1,187 @@
+"""The paper's optimiser (§B): Adafactor at 5e-6, warm-up, linear decay.
+
+Keras' own Adafactor allocates a full-size second moment beside the factored
+one and always takes the smaller of the learning rate and 1/√t. This one
+keeps a row and a column per matrix and uses the learning rate as given: the
+paper names an absolute rate, so updates are not scaled by the parameters'
+size (`scale_parameter`) unless asked for.
+"""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_restpg")
+class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear from 0 to the peak, then linear to a fraction of it.
+
+    "Linear learning rate decay of 0.1" (§B) is read as: a tenth of the peak
+    at the last step.
+
+    Args:
+        peak: the highest learning rate.
+        warmup_steps: steps until the peak.
+        total_steps: the step at which the rate is `final_fraction · peak`.
+        final_fraction: share of the peak that is left at the end.
+    """
+
+    def __init__(
+        self, peak, warmup_steps=250, total_steps=10_000, final_fraction=0.1
+    ):
+        super().__init__()
+        if not 0 <= warmup_steps < total_steps:
+            raise ValueError(
+                "warmup_steps must be at least 0 and below total_steps. "
+                f"Received: {warmup_steps} and {total_steps}"
+            )
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+        self.total_steps = total_steps
+        self.final_fraction = final_fraction
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rising = (step + 1.0) / max(self.warmup_steps, 1)
+        passed = (step - self.warmup_steps) / (
+            self.total_steps - self.warmup_steps
+        )
+        passed = ops.clip(passed, 0.0, 1.0)
+        falling = 1.0 - (1.0 - self.final_fraction) * passed
+        return self.peak * ops.minimum(rising, falling)
+
+    def get_config(self):
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "total_steps": self.total_steps,
+            "final_fraction": self.final_fraction,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_restpg")
+class Adafactor(keras.optimizers.Optimizer):
+    """Adafactor (Shazeer & Stern, 2018, arXiv:1804.04235) with factored state.
+
+    A matrix of a x b keeps a + b float32 numbers; arrays of more dimensions
+    are factored over their last two; vectors keep one number each.
+
+    Args:
+        learning_rate: a float or a schedule, used as given.
+        beta_2_decay: the second moment's decay is `1 - step**beta_2_decay`.
+        epsilon_1: added to squared gradients.
+        epsilon_2: least size of a parameter under `scale_parameter`.
+        clip_threshold: largest root mean square of an update.
+        scale_parameter: whether updates are scaled by the parameter's size.
+        weight_decay: decoupled: the share of a weight, times the learning
+            rate, taken off at each step.
+        **kwargs: as for `keras.optimizers.Optimizer`, `global_clipnorm`
+            among them.
+    """
+
+    def __init__(
+        self,
+        learning_rate=5e-6,
+        beta_2_decay=-0.8,
+        epsilon_1=1e-30,
+        epsilon_2=1e-3,
+        clip_threshold=1.0,
+        scale_parameter=False,
+        weight_decay=None,
+        name="adafactor",
+        **kwargs,
+    ):
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            name=name,
+            **kwargs,
+        )
+        self.beta_2_decay = beta_2_decay
+        self.epsilon_1 = epsilon_1
+        self.epsilon_2 = epsilon_2
+        self.clip_threshold = clip_threshold
+        self.scale_parameter = scale_parameter
+
+    def build(self, var_list):
+        if self.built:
+            return
+        super().build(var_list)
+        self._moments = []
+        for variable in var_list:
+            shape = variable.shape
+            if len(shape) < 2:
+                shapes = {"moment": shape}
+            else:
+                shapes = {
+                    "row": shape[:-1],
+                    "column": (*shape[:-2], shape[-1]),
+                }
+            self._moments.append(
+                [
+                    self.add_variable(
+                        shape=shape,
+                        dtype="float32",
+                        name=f"{variable.name}_{name}",
+                    )
+                    for name, shape in shapes.items()
+                ]
+            )
+
+    def update_step(self, gradient, variable, learning_rate):
+        gradient = ops.cast(gradient, "float32")
+        weight = ops.cast(variable, "float32")
+        step = ops.cast(self.iterations + 1, "float32")
+        decay = 1.0 - ops.power(step, self.beta_2_decay)
+        moments = self._moments[self._get_variable_index(variable)]
+        square = ops.square(gradient) + self.epsilon_1
+        update = gradient * self._inverse_root(moments, square, decay)
+        size = ops.sqrt(ops.mean(ops.square(update)))
+        update = update / ops.maximum(1.0, size / self.clip_threshold)
+        rate = ops.cast(learning_rate, "float32")
+        if self.scale_parameter:
+            scale = ops.sqrt(ops.mean(ops.square(weight)))
+            rate = rate * ops.maximum(scale, self.epsilon_2)
+        self.assign_sub(variable, ops.cast(rate * update, variable.dtype))
+
+    def _inverse_root(self, moments, square, decay):
+        """1 / √(second moment) after taking `square` into the moments."""
+
+        def blend(moment, value):
+            value = decay * moment + (1.0 - decay) * value
+            self.assign(moment, value)
+            return value
+
+        if len(moments) == 1:
+            return ops.rsqrt(blend(moments[0], square))
+        row = blend(moments[0], ops.mean(square, axis=-1))
+        column = blend(moments[1], ops.mean(square, axis=-2))
+        row = row / ops.mean(row, axis=-1, keepdims=True)
+        return ops.rsqrt(row)[..., None] * ops.rsqrt(column)[..., None, :]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "beta_2_decay": self.beta_2_decay,
+            "epsilon_1": self.epsilon_1,
+            "epsilon_2": self.epsilon_2,
+            "clip_threshold": self.clip_threshold,
+            "scale_parameter": self.scale_parameter,
+        }
+
+
+def paper_optimizer(
+    learning_rate=5e-6,
+    warmup_steps=250,
+    total_steps=10_000,
+    final_fraction=0.1,
+    weight_decay=0.01,
+    global_clipnorm=1.0,
+):
+    """The optimiser of the paper's §B, with its values as defaults."""
+    return Adafactor(
+        WarmupLinearDecay(
+            learning_rate, warmup_steps, total_steps, final_fraction
+        ),
+        weight_decay=weight_decay,
+        global_clipnorm=global_clipnorm,
+    )
