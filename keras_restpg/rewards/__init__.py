@@ -6,8 +6,11 @@ import importlib
 # a backend, ROUGE does not.
 _PUBLIC = {
     "Diagnostics": "diagnostics",
+    "EmbeddingReward": "embedding",
     "FunctionReward": "combine",
+    "HTTPJudge": "http",
     "Judgement": "reward",
+    "LLMJudge": "judge",
     "MixReward": "combine",
     "Reward": "reward",
     "RougeReward": "overlap",

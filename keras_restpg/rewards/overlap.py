@@ -24,7 +24,7 @@ class RougeReward(Reward):
             compared. LongLaMP does not.
         tokenizer: object with `tokenize(text) -> list[str]`, or None for
             rouge-score's own, which keeps lower-cased `a-z0-9` words and so
-            gives 0 for text without any. `metrics.WordTokenizer` knows every
+            gives 0 for text without any. `words.WordTokenizer` knows every
             script.
 
     Raises:
@@ -59,9 +59,10 @@ class RougeReward(Reward):
     def score(self, examples, answers):
         check_aligned(examples, answers)
         pairs = zip(examples, answers, strict=True)
-        values = [self._one(example.expected, a) for example, a in pairs]
+        values = [self.compare(example.expected, a) for example, a in pairs]
         return np.array(values, "float32")
 
-    def _one(self, expected, answer):
+    def compare(self, expected, answer):
+        """The value of one answer, a float."""
         scores = self._scorer.score(expected, answer)
         return getattr(scores[self.kind], self.measure)

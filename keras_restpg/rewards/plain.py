@@ -13,7 +13,7 @@ import re
 
 # Beside the tokenizer's own special tokens: the control symbols of known
 # vocabularies. Gemma's HTML tags are not among them: they are text.
-_CONTROL = re.compile(
+CONTROL = re.compile(
     r"<\|[^<>]*\|>"
     r"|<(?:start|end)_of_\w+>"
     r"|<(?:bos|eos|pad|unk|mask|img|2mass|\w+_soft_token|unused\d+)>"
@@ -32,7 +32,7 @@ class PlainText:
         self.tokenizer = tokenizer
         self.vocabulary = set(tokenizer.get_vocabulary())
         symbols = {
-            piece for piece in self.vocabulary if _CONTROL.fullmatch(piece)
+            piece for piece in self.vocabulary if CONTROL.fullmatch(piece)
         }
         symbols.update(getattr(tokenizer, "special_tokens", ()))
         # Longest first, found where they overlap as well.

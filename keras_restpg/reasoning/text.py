@@ -1,0 +1,66 @@
+"""What a teacher wrote: cleaned, and measured for what it gives away."""
+
+import re
+
+from keras_restpg import prompts
+from keras_restpg.rewards.words import words
+
+# What chat models put around what they were asked for.
+_TURN_END = re.compile(r"<end_of_turn>|<eos>|<\|(?:im_end|eot_id)\|>|</s>")
+_CONTROL = re.compile(r"<bos>|<pad>|<start_of_turn>(?:model|user)?\n?")
+_FENCE = re.compile(r"^```[\w-]*\n(.*?)\n?```$", re.DOTALL)
+_HEADING = re.compile(r"^#+ *(?:your )?output:?[ \t]*\n", re.IGNORECASE)
+_PREAMBLE = re.compile(
+    r"^(?:sure|certainly|of course|okay|ok|here(?:'s| is| are))\b"
+    r"[^\n]*[:.!][ \t]*\n+",
+    re.IGNORECASE,
+)
+
+
+def clean(text):
+    """A teacher's output without the artefacts of chat models.
+
+    Control tokens as text, what follows the end of the turn, a code fence
+    around it all, "Sure, here is …:" and a repeated heading. The sentences
+    of Figure 8 are taken out too: an output is split at the first of them,
+    so in a summary they would end it.
+    """
+    text = _CONTROL.sub("", _TURN_END.split(text, maxsplit=1)[0])
+    text = text.partition(prompts.ANSWER_SENTENCE)[0]
+    text = text.replace(prompts.SUMMARY_SENTENCE, "").strip()
+    before = None
+    while text != before:
+        before = text
+        for pattern in (_PREAMBLE, _HEADING):
+            text = pattern.sub("", text).strip()
+        text = _FENCE.sub(r"\1", text).strip()
+    return text
+
+
+def copied_share(text, example, documents, n=5):
+    """How much of the expected output a summary gives away.
+
+    Args:
+        text: the summary.
+        example: the `Example`.
+        documents: the `Document`s that the summary is about.
+        n: words in an n-gram; a shorter expected output counts whole.
+
+    Returns:
+        Of the expected output's distinct n-grams the share that `text`
+        contains and no document does, from 0 to 1.
+    """
+    expected = words(example.expected)
+    n = min(n, len(expected))
+    if not n:
+        return 0.0
+    wanted = ngrams(expected, n)
+    leaked = wanted & ngrams(words(text), n)
+    for document in documents:
+        leaked -= ngrams(words(document.text), n)
+    return len(leaked) / len(wanted)
+
+
+def ngrams(tokens, n):
+    """The distinct n-grams of a list, a set of tuples."""
+    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}

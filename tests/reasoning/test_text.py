@@ -1,0 +1,75 @@
+import pytest
+
+from keras_restpg import prompts, records
+from keras_restpg.reasoning.text import clean, copied_share
+from tests.rewards.records import example
+
+EXPECTED = "one two three four five six seven eight nine"  # 5 five-grams
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("nothing of it", 0),
+        ("they wrote: One, two; three four FIVE.", 1 / 5),
+        (EXPECTED, 1),
+        ("one two three four", 0),
+        ("", 0),
+    ],
+)
+def test_copied_share(text, share):
+    found = copied_share(text, example(expected=EXPECTED), ())
+    assert found == pytest.approx(share)
+
+
+def test_what_a_document_contains_is_no_leak():
+    document = records.Document("before one two three four five six after")
+    found = copied_share(EXPECTED, example(expected=EXPECTED), (document,))
+    assert found == pytest.approx(3 / 5)
+
+
+def test_a_gram_split_over_two_documents_is_not_contained():
+    halves = [records.Document("one two three"), records.Document("four five")]
+    short = example(expected="one two three four five")
+    assert copied_share("one two three four five", short, halves) == 1
+
+
+def test_short_expected_outputs_count_whole():
+    assert copied_share("it is yes then", example(expected="Yes!"), ()) == 1
+    assert copied_share("anything", example(expected=" ... "), ()) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- formal tone",
+        "Sure, here is the summary:\n\n- formal tone",
+        "Certainly!\n- formal tone<end_of_turn>\n<start_of_turn>user\nmore",
+        "```markdown\n- formal tone\n```",
+        "Sure:\n```\n- formal tone\n```",
+        "## Your output:\n- formal tone",
+        "<start_of_turn>model\n- formal tone<eos>",
+        f"{prompts.SUMMARY_SENTENCE}\n- formal tone\n\n"
+        f"{prompts.ANSWER_SENTENCE} the answer",
+    ],
+)
+def test_artefacts_of_chat_models_are_stripped(text):
+    assert clean(text) == "- formal tone"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Here they write long sentences, often: yes.\nSecond line",
+        "- uses `code`\n\n```\nx = 1\n```\n- formal",
+        "Okay is a word they like",
+    ],
+)
+def test_what_belongs_to_the_summary_stays(text):
+    assert clean(text) == text
+
+
+def test_a_cleaned_summary_cannot_end_the_template_early():
+    text = f"style {prompts.ANSWER_SENTENCE} leaked"
+    output = prompts.join_output(clean(text), "the answer")
+    assert prompts.split_output(output) == ("style", "the answer")
