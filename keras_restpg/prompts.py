@@ -7,6 +7,8 @@ it is.
 
 import re
 
+from keras_restpg.errors import InputError
+
 # Figure 8. The two sentences about summarising are what the methods without
 # reasoning (SFT, ReST-EM) leave out.
 _CONTEXT = (
@@ -171,3 +173,54 @@ def final_answer(text, reasoning):
         return text.strip() or None
     parts = split_output(text)
     return parts[1] if parts else None
+
+
+def fit_prompt(prompt, documents, reasoning, max_tokens, count_tokens):
+    """A personalised prompt of at most `max_tokens` tokens.
+
+    Where all documents do not fit, the lowest ranked go first and the last
+    one left loses its end. The instruction and the words around it, `answer:`
+    at the end among them, are never touched.
+
+    Args:
+        prompt: the instruction x.
+        documents: the texts of the retrieved documents, best first.
+        reasoning: whether the model is asked to summarise first.
+        max_tokens: the most tokens, `<bos>` included.
+        count_tokens: from a prompt to the number of its tokens.
+
+    Raises:
+        InputError: the instruction alone is longer than `max_tokens`.
+    """
+
+    def fits(texts):
+        text = personalized_prompt(prompt, texts, reasoning)
+        return text if count_tokens(text) <= max_tokens else None
+
+    for kept in range(len(documents), -1, -1):
+        text = fits(documents[:kept])
+        if text is None:
+            continue
+        if kept == len(documents):
+            return text
+        shortened = _longest(fits, documents[:kept], documents[kept])
+        return shortened or text
+    raise InputError(
+        f"The instruction alone makes a prompt of more than {max_tokens} "
+        f"tokens: {prompt[:80]!r}… Raise sampling.max_prompt_tokens, or leave "
+        "it out."
+    )
+
+
+def _longest(fits, whole, document):
+    """The prompt with the most words of one more document, or None."""
+    ends = [match.end() for match in re.finditer(r"\S+", document)]
+    low, high, best = 0, len(ends) - 1, None
+    while low < high:
+        middle = (low + high + 1) // 2
+        text = fits([*whole, document[: ends[middle - 1]]])
+        if text is None:
+            high = middle - 1
+        else:
+            low, best = middle, text
+    return best

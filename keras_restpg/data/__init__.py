@@ -1,0 +1,25 @@
+"""Users' documents and examples: LongLaMP, Avocado, one's own files.
+
+Names load on first use: readers of formats that are not used cost nothing.
+"""
+
+import importlib
+
+_PUBLIC = {
+    "load_folder": "longlamp",
+    "load_longlamp": "longlamp",
+    "stream_longlamp": "longlamp",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"keras_restpg.data has no attribute {name!r}")
+    module = importlib.import_module(f"keras_restpg.data.{_PUBLIC[name]}")
+    return getattr(module, name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,240 @@
+"""Whether a judge can be trusted: the two experiments of Appendix A.
+
+`agreement`: people chose the better of two answers; how often does the judge
+choose alike? The paper: 73% of 100 pairs that its judge sets at least 0.5
+apart, correlation 0.46.
+
+`sensitivity` (Figure 5): a model writes with the profiles of other users for
+0, 25, 50, 75 and 100% of the examples; a good judge's mean score falls in
+proportion. The paper's falls from 0.398 to 0.320, almost on a line.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import warnings
+
+import numpy as np
+from scipy import stats
+
+from keras_restpg.errors import InputError
+from keras_restpg.records import Example
+from keras_restpg.rewards import scoring
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_COLUMNS = ("prompt", "expected", "answer_a", "answer_b", "choice")
+_CHOICES = {"a": 1.0, "b": -1.0, "tie": 0.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """How a judge's choices compare with people's.
+
+    Attributes:
+        pairs: rows of the file.
+        compared: pairs that the judge sets at least the asked difference
+            apart and of which people chose one.
+        agreement: share of the compared pairs with the same choice.
+        pearson: correlation of the judge's difference with people's choice
+            (1, 0 or -1), over the pairs that are far enough apart, ties of
+            people included; NaN where one of them never varies.
+        pearson_p: its two-tailed p-value.
+        spearman: rank correlation of the same.
+        spearman_p: its two-tailed p-value.
+    """
+
+    pairs: int
+    compared: int
+    agreement: float
+    pearson: float
+    pearson_p: float
+    spearman: float
+    spearman_p: float
+
+
+def agreement(path, reward, min_difference=0.5):
+    """Compares a judge with people's choices between two answers.
+
+    Args:
+        path: of a CSV file with the columns `prompt`, `expected`,
+            `answer_a`, `answer_b` and `choice`, which is a, b or tie.
+        reward: the judge, or any reward.
+        min_difference: pairs that the judge sets less apart are not
+            compared (0.5 in the paper).
+
+    Returns:
+        An `Agreement`.
+
+    Raises:
+        InputError: a file that does not fit.
+    """
+    rows = read_choices(path)
+    examples = [example for example, *_ in rows]
+    first = _scores(reward, examples, [row[1] for row in rows])
+    second = _scores(reward, examples, [row[2] for row in rows])
+    difference = first - second
+    choice = np.array([row[3] for row in rows])
+    # Differences of scores such as 0.7 - 0.2 are not exact.
+    apart = np.abs(difference) >= min_difference - 1e-6
+    compared = apart & (choice != 0)
+    same = np.sign(difference[compared]) == choice[compared]
+    pearson = _correlation(stats.pearsonr, difference[apart], choice[apart])
+    spearman = _correlation(stats.spearmanr, difference[apart], choice[apart])
+    return Agreement(
+        pairs=len(rows),
+        compared=int(compared.sum()),
+        agreement=float(same.mean()) if compared.any() else float("nan"),
+        pearson=pearson[0],
+        pearson_p=pearson[1],
+        spearman=spearman[0],
+        spearman_p=spearman[1],
+    )
+
+
+def read_choices(path):
+    """`(Example, answer a, answer b, choice)` of each row of a CSV file.
+
+    `choice` is 1 for a, -1 for b, 0 for a tie.
+
+    Raises:
+        InputError: a column or a choice that does not fit.
+    """
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        missing = set(_COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise InputError(
+                f"{path}: the first line must name the columns "
+                f"{', '.join(_COLUMNS)}. Missing: {', '.join(sorted(missing))}"
+            )
+        rows = [_choice(row, path, reader.line_num) for row in reader]
+    if not rows:
+        raise InputError(f"{path}: there are no rows in it")
+    return rows
+
+
+def _choice(row, path, line):
+    where = f"{path}, line {line}"
+    absent = [name for name in _COLUMNS if row[name] is None]
+    if absent:
+        raise InputError(f"{where}: the row has no {absent[0]!r}")
+    choice = row["choice"].strip().lower()
+    if choice not in _CHOICES:
+        raise InputError(
+            f"{where}: `choice` must be a, b or tie. Received: "
+            f"{row['choice']!r}"
+        )
+    example = Example(where, "", "", row["prompt"], row["expected"], ())
+    return example, row["answer_a"], row["answer_b"], _CHOICES[choice]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """Mean scores as more and more profiles are swapped.
+
+    Attributes:
+        shares: of examples with another user's profile.
+        means: mean score at each share.
+        by_task: `{task: means}`.
+        slope: of the straight line through them: the change of the mean
+            score from no profile swapped to all.
+        r_squared: how straight it is; NaN where the means do not vary.
+    """
+
+    shares: tuple[float, ...]
+    means: tuple[float, ...]
+    by_task: dict[str, tuple[float, ...]]
+    slope: float
+    r_squared: float
+
+
+def sensitivity(examples, write, reward, shares=SHARES, seed=0):
+    """Scores as profiles are swapped between users (Figure 5).
+
+    An answer with the own and one with the other profile are written once
+    for each example; a share says of how many examples the latter counts.
+    Which ones is drawn by the seed, those of a small share being among those
+    of a larger one.
+
+    Args:
+        examples: list of `Example` of at least two users in each task.
+        write: called with a list of `Example`s, returns their answers; it
+            retrieves from `example.documents`.
+        reward: the judge, or any reward.
+        shares: at least two different numbers from 0 to 1.
+        seed: of the draw.
+
+    Returns:
+        A `Sensitivity`.
+    """
+    if len(set(shares)) < 2 or min(shares) < 0 or max(shares) > 1:
+        raise ValueError(
+            "`shares` must be at least two different numbers from 0 to 1. "
+            f"Received: {shares}"
+        )
+    own = _scores(reward, examples, write(examples))
+    swapped = swap_profiles(examples, seed)
+    other = _scores(reward, examples, write(swapped))
+    order = sorted(
+        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
+    )
+    rank = np.empty(len(examples))
+    rank[order] = np.arange(len(examples))
+    scores = [
+        np.where(rank < round(share * len(examples)), other, own)
+        for share in shares
+    ]
+    means = tuple(float(each.mean()) for each in scores)
+    tasks = np.array([example.task for example in examples])
+    by_task = {
+        task: tuple(float(each[tasks == task].mean()) for each in scores)
+        for task in sorted(set(tasks.tolist()))
+    }
+    slope, _ = np.polyfit(shares, means, 1)
+    r, _ = _correlation(stats.pearsonr, np.array(shares), np.array(means))
+    return Sensitivity(tuple(shares), means, by_task, float(slope), r**2)
+
+
+def swap_profiles(examples, seed=0):
+    """The examples, each with the documents of another user of its task.
+
+    Prompt, query and expected output stay.
+
+    Raises:
+        ValueError: a task with a single user.
+    """
+    by_task = {}
+    for example in examples:
+        by_task.setdefault(example.task, []).append(example)
+    swapped = []
+    for example in examples:
+        others = [e for e in by_task[example.task] if e.user != example.user]
+        if not others:
+            raise ValueError(
+                "Profiles can be swapped only between users: task "
+                f"{example.task!r} has one user, {example.user!r}"
+            )
+        draw = int.from_bytes(_draw("profile", seed, example)[:8], "big")
+        documents = others[draw % len(others)].documents
+        swapped.append(dataclasses.replace(example, documents=documents))
+    return swapped
+
+
+def _draw(purpose, seed, example):
+    name = f"{purpose}/{seed}/{example.id}"
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+
+
+def _scores(reward, examples, answers):
+    found = scoring.judge(reward, examples, answers)
+    return np.array([each.score for each in found], "float64")
+
+
+def _correlation(test, x, y):
+    """Coefficient and p-value; NaN where they are not defined."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return float("nan"), float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = test(x, y)
+    return float(found.statistic), float(found.pvalue)

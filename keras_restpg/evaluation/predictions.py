@@ -1,0 +1,231 @@
+"""Scoring a file of predictions in LongLaMP's layout.
+
+LongLaMP's predictions are `{"task": ..., "golds": [{"id", "output"}]}`; JSONL
+with an object `{"id", "output"}` a line (and `task`, where there are several)
+says the same. References are JSONL with LongLaMP's columns `input` and
+`output`, an `id`, and a `task` where there are several; any list of `Example`
+does as well.
+"""
+
+import dataclasses
+import json
+
+import numpy as np
+
+from keras_restpg import prompts
+from keras_restpg.errors import InputError
+from keras_restpg.evaluation.metrics import overlap_metrics
+from keras_restpg.records import Example
+from keras_restpg.rewards import scoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """One generated output.
+
+    Attributes:
+        id: of its example.
+        output: the whole output, reasoning included.
+        where: file and line, for messages.
+    """
+
+    id: str
+    output: str
+    where: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A file of predictions, scored.
+
+    Attributes:
+        rows: one dict a prediction: `id`, `task`, the metrics, and, from a
+            judge, `probabilities`, `expected_score` and `reason`.
+        means: `{task: {metric: mean, "count": n}}`, then `"all"`.
+    """
+
+    rows: list[dict]
+    means: dict[str, dict[str, float]]
+
+    def table(self):
+        """The means as text, a line a task."""
+        metrics = [name for name in self.means["all"] if name != "count"]
+        head = ["task", *metrics, "count"]
+        lines = [
+            [task, *(f"{means[m]:.4f}" for m in metrics), str(means["count"])]
+            for task, means in self.means.items()
+        ]
+        widths = [max(map(len, c)) for c in zip(head, *lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(
+                    zip(line, widths, strict=True)
+                )
+            )
+            for line in [head, *lines]
+        )
+
+
+def score_file(
+    predictions, references, reward=None, reasoning=False, synonyms=False
+):
+    """All that `keras-restpg judge` does.
+
+    Args:
+        predictions: path of the predictions.
+        references: path of the references, or list of `Example`.
+        reward: a reward whose scores stand beside the metrics as `judge`, or
+            None for the metrics alone.
+        reasoning: whether outputs have Figure 8's form; then only the final
+            answers are compared, and an output without one counts 0.
+        synonyms: whether METEOR uses WordNet's synonyms.
+
+    Returns:
+        A `Scored`.
+
+    Raises:
+        InputError: a file that does not fit, or ids that differ.
+    """
+    read = read_predictions(predictions)
+    if not isinstance(references, list):
+        references = read_references(references)
+    examples = {example.id: example for example in references}
+    for prediction in read:
+        if prediction.id not in examples:
+            raise InputError(
+                f"{prediction.where}: no reference has the id {prediction.id!r}"
+            )
+    pairs = [(examples[prediction.id], prediction) for prediction in read]
+    return _summarise(_rows(pairs, reward, reasoning, synonyms))
+
+
+def read_predictions(path):
+    """The `Prediction`s of a file in either layout.
+
+    Raises:
+        InputError: not JSON, a field that is missing or no text, an id
+            twice, or nothing at all.
+    """
+    found = {}
+    for where, row in _objects(path):
+        rows = row.get("golds", [row])
+        if not isinstance(rows, list):
+            raise InputError(f"{where}: field 'golds' must be a list")
+        for each in rows:
+            key = _text(each, "id", where)
+            if key in found:
+                raise InputError(f"{where}: the id {key!r} was there before")
+            found[key] = Prediction(key, _text(each, "output", where), where)
+    if not found:
+        raise InputError(f"{path}: there are no predictions in it")
+    return list(found.values())
+
+
+def read_references(path):
+    """The references of a JSONL file as `Example`s without documents.
+
+    Raises:
+        InputError: as `read_predictions`.
+    """
+    found = {}
+    for where, row in _objects(path):
+        key = _text(row, "id", where)
+        if key in found:
+            raise InputError(f"{where}: the id {key!r} was there before")
+        found[key] = Example(
+            id=key,
+            task=_text(row, "task", where) if "task" in row else "task",
+            user=key,
+            prompt=_text(row, "input", where),
+            expected=_text(row, "output", where),
+            documents=(),
+        )
+    return list(found.values())
+
+
+def _objects(path):
+    """`(where, object)` of a JSONL file, or of one JSON object over lines."""
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        whole = None
+    if isinstance(whole, dict):
+        return [(str(path), whole)]
+    return [
+        (f"{path}, line {number}", _object(line, f"{path}, line {number}"))
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip()
+    ]
+
+
+def _object(line, where):
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON ({error})") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: must be an object. Received: {line[:80]}")
+    return row
+
+
+def _text(row, name, where):
+    value = row.get(name) if isinstance(row, dict) else None
+    # LongLaMP's ids and outputs are sometimes numbers.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise InputError(
+            f"{where}: needs the field {name!r} with text. Received: {value!r}"
+        )
+    return value
+
+
+def _rows(pairs, reward, reasoning, synonyms):
+    answers = [
+        prompts.final_answer(prediction.output, reasoning)
+        for _, prediction in pairs
+    ]
+    metrics = overlap_metrics(
+        [example.expected for example, _ in pairs],
+        [answer or "" for answer in answers],
+        synonyms,
+    )
+    rows = []
+    for i, (example, _) in enumerate(pairs):
+        values = {name: float(column[i]) for name, column in metrics.items()}
+        rows.append({"id": example.id, "task": example.task, **values})
+    if reward is not None:
+        for row, values in zip(
+            rows, _judged(pairs, answers, reward), strict=True
+        ):
+            row.update(values)
+    return rows
+
+
+def _judged(pairs, answers, reward):
+    asked = [i for i, answer in enumerate(answers) if answer is not None]
+    found = scoring.judge(
+        reward, [pairs[i][0] for i in asked], [answers[i] for i in asked]
+    )
+    by_index = dict(zip(asked, found, strict=True))
+    for i in range(len(pairs)):
+        if i not in by_index:
+            yield {"judge": 0.0, "reason": "no final answer"}
+            continue
+        values = dataclasses.asdict(by_index[i])
+        score = values.pop("score")
+        yield {"judge": score, **{k: v for k, v in values.items() if v}}
+
+
+def _summarise(rows):
+    tasks = sorted({row["task"] for row in rows})
+    names = [n for n in ("judge", "rouge1", "rougeL", "meteor") if n in rows[0]]
+    means = {}
+    for task in [*tasks, "all"]:
+        part = [row for row in rows if task in ("all", row["task"])]
+        means[task] = {n: float(np.mean([r[n] for r in part])) for n in names}
+        means[task]["count"] = len(part)
+    return Scored(rows, means)

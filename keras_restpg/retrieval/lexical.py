@@ -1,0 +1,48 @@
+"""BM25 over a user's documents (bm25s)."""
+
+import re
+
+import bm25s
+import numpy as np
+
+from keras_restpg.retrieval.retriever import Retriever, indexed_text
+
+_WORD = re.compile(r"\w+")
+
+
+def words(text):
+    """The lower-cased words of a text, a list."""
+    return _WORD.findall(text.lower())
+
+
+class BM25(Retriever):
+    """Okapi BM25, by default in the form BM25+ that never scores below 0.
+
+    Args:
+        method: of bm25s: `"bm25+"`, `"bm25l"`, `"lucene"`, `"robertson"` or
+            `"atire"`.
+        k1: how soon more occurrences of a word count no more.
+        b: how much long documents are held back, 0 to 1.
+        tokenize: from a text to its words.
+    """
+
+    def __init__(self, method="bm25+", k1=1.5, b=0.75, tokenize=words):
+        self.method = method
+        self.k1 = k1
+        self.b = b
+        self.tokenize = tokenize
+
+    def scores(self, query, documents):
+        """The score of each document, float array (n,)."""
+        tokens = [self.tokenize(indexed_text(d)) for d in documents]
+        known = set().union(*tokens)
+        asked = [word for word in self.tokenize(query) if word in known]
+        if not asked:
+            return np.zeros(len(documents))
+        index = bm25s.BM25(method=self.method, k1=self.k1, b=self.b, delta=1.0)
+        index.index(tokens, show_progress=False)
+        return index.get_scores(asked)
+
+    def rank(self, query, documents, k):
+        order = np.argsort(-self.scores(query, documents), kind="stable")
+        return order[:k].tolist()

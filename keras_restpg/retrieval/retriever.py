@@ -1,0 +1,117 @@
+"""The interface of retrieval, R(x, P, k) of §2, and two simple ones."""
+
+import hashlib
+
+
+class Retriever:
+    """Chooses documents of a user's profile; one method to override.
+
+    Example:
+        ```python
+        class Longest(Retriever):
+            def rank(self, query, documents, k):
+                order = range(len(documents))
+                return sorted(order, key=lambda i: -len(documents[i].text))[:k]
+        ```
+    """
+
+    def rank(self, query, documents, k):
+        """The k best documents of one profile.
+
+        Args:
+            query: str.
+            documents: tuple of `Document`.
+            k: how many; all of them where there are fewer.
+
+        Returns:
+            list of indices into `documents`, best first; of equally good
+            ones the earlier first.
+        """
+        raise NotImplementedError
+
+    def retrieve(self, examples, k=5):
+        """The k best documents of each example's profile.
+
+        Args:
+            examples: list of `Example`.
+            k: how many, at least 1.
+
+        Returns:
+            list of tuples of `Document`, aligned with `examples`.
+
+        Raises:
+            ValueError: `k` below 1.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1. Received: {k}")
+        return [
+            tuple(
+                example.documents[index]
+                for index in self.rank(query_of(example), example.documents, k)
+            )
+            for example in examples
+        ]
+
+
+def query_of(example):
+    """What is searched for."""
+    return example.query or example.prompt
+
+
+def indexed_text(document):
+    """What of a document is searched."""
+    return document.search_text or document.text
+
+
+class MostRecent(Retriever):
+    """The latest documents first, those without a date by their position.
+
+    Dates are compared as text (ISO dates, years); a profile without any is
+    taken to be in the order of writing.
+    """
+
+    def rank(self, query, documents, k):
+        order = range(len(documents) - 1, -1, -1)
+        return sorted(order, key=lambda i: documents[i].date, reverse=True)[:k]
+
+
+class Random(Retriever):
+    """Documents in a random order that the seed and the query decide."""
+
+    def __init__(self, seed=0):
+        self.seed = seed
+
+    def rank(self, query, documents, k):
+        def draw(index):
+            name = f"{self.seed}/{index}/{query}"
+            return hashlib.sha256(
+                name.encode("utf-8", "surrogatepass")
+            ).digest()
+
+        return sorted(range(len(documents)), key=draw)[:k]
+
+
+class _Function(Retriever):
+    def __init__(self, function):
+        self.function = function
+
+    def rank(self, query, documents, k):
+        order = list(self.function(query, documents, k))
+        if not all(0 <= index < len(documents) for index in order):
+            raise ValueError(
+                "A retriever must return indices of documents, here from 0 "
+                f"to {len(documents) - 1}. Received: {order}"
+            )
+        return order[:k]
+
+
+def as_retriever(retriever):
+    """A `Retriever`, also of `(query, documents, k) -> indices`."""
+    if hasattr(retriever, "retrieve"):
+        return retriever
+    if callable(retriever):
+        return _Function(retriever)
+    raise ValueError(
+        "A retriever must have the method `retrieve` or be a function "
+        f"(query, documents, k) -> indices. Received: {retriever!r}"
+    )
