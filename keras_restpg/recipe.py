@@ -280,11 +280,18 @@ def load(path):
     """
     try:
         with open(path, "rb") as file:
-            tree = tomllib.load(file)
+            data = file.read()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}") from None
+    return loads(data, path)
+
+
+def loads(data, where):
+    """The recipe in TOML bytes; `where` names them in errors."""
+    try:
+        tree = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not TOML: {error}") from None
     return from_dict(tree)
 
 

@@ -8,6 +8,7 @@ outputs of a prompt are trained through one pass over the prompt.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_restpg import backend
@@ -118,6 +119,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
+    def _symbolic_build(self, *args, **kwargs):
+        """Nothing: only the tokenizer, which is no layer here, is unbuilt."""
+
     def call(self, inputs):
         """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
         return self.causal_lm(inputs)
@@ -180,3 +184,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             value = ops.where(ops.isfinite(value), value, 0.0)
             self.trackers[name].update_state(value, sample_weight=good)
         return {name: m.result() for name, m in self.trackers.items()}
+
+
+def tickets():
+    """An endless stream for `fit`: a step asks `source` for its batch."""
+    while True:
+        yield ({"ticket": np.zeros(1, "int32")},)

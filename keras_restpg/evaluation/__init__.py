@@ -1,0 +1,1 @@
+"""What a run came to: metrics, significance, tables, figures, the report."""

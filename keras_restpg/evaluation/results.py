@@ -1,0 +1,95 @@
+"""What each method wrote for the test users, and what that was worth."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_restpg import prompts
+from keras_restpg.records import Sample, Score, ScoredSample
+
+# What a stage's model is called in the paper's tables.
+NAMES = {
+    "sft": "SFT",
+    "sft-reasoning": "SFT w/ Reasoning-Enhancement",
+    "rest-em": "ReST-EM",
+    "rest-pg": "REST-PG",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A model on the test split.
+
+    Attributes:
+        method: one of the four methods' names.
+        iteration: 0 after supervised fine-tuning.
+        outputs: `{example id: ScoredSample}`.
+    """
+
+    method: str
+    iteration: int
+    outputs: dict[str, ScoredSample]
+
+    @property
+    def title(self):
+        """The method's name as people read it."""
+        name = NAMES[self.method]
+        return f"{name}, iteration {self.iteration}" if self.iteration else name
+
+    @property
+    def reasons(self):
+        return self.method in ("sft-reasoning", "rest-pg")
+
+    def rewards(self, examples):
+        """The reward of each example, float array (n,)."""
+        return np.array([self.outputs[e.id].score.reward for e in examples])
+
+    def answer(self, example):
+        """The final answer for an example, or None."""
+        text = self.outputs[example.id].sample.text
+        return prompts.final_answer(text, self.reasons)
+
+    def reasoning(self, example):
+        """The reasoning before it; empty where there is none."""
+        text = self.outputs[example.id].sample.text
+        parts = prompts.split_output(text) if self.reasons else None
+        return parts[0] if parts else ""
+
+
+def method_of(reasons, iteration):
+    """The method whose model a stage is."""
+    if iteration:
+        return "rest-pg" if reasons else "rest-em"
+    return "sft-reasoning" if reasons else "sft"
+
+
+def tasks_of(examples):
+    """`{task: [examples]}`, tasks in order of their names."""
+    names = sorted({example.task for example in examples})
+    return {
+        name: [example for example in examples if example.task == name]
+        for name in names
+    }
+
+
+def load_result(run, folder, reasons, iteration):
+    """The `Result` in a run directory, or None where it is not whole.
+
+    Args:
+        run: a `RunDirectory`.
+        folder: of the result's shards.
+        reasons: whether the method reasons.
+        iteration: int.
+    """
+    samples = run.shards(f"{folder}/samples", Sample)
+    scores = run.shards(f"{folder}/scores", Score)
+    outputs = {}
+    for key in samples.keys():
+        part, marks = samples.get(key), scores.get(key)
+        if part is None or marks is None:
+            return None
+        for sample, score in zip(part, marks, strict=True):
+            outputs[sample.example_id] = ScoredSample(sample, score)
+    if not outputs:
+        return None
+    return Result(method_of(reasons, iteration), iteration, outputs)

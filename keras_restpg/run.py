@@ -1,0 +1,203 @@
+"""A whole run: data, base, the method's trainings, evaluation, report."""
+
+import keras
+
+from keras_restpg import build
+from keras_restpg.errors import InputError
+from keras_restpg.evaluation.report import write_report
+from keras_restpg.evaluation.results import Result, method_of
+from keras_restpg.evaluation.tables import main_table
+from keras_restpg.model.engine import Sampling, SamplingEngine
+from keras_restpg.progress import Progress
+from keras_restpg.store import RunDirectory
+from keras_restpg.training.callback import SelfTrainingCallback
+from keras_restpg.training.examples import personalize
+from keras_restpg.training.model import RewardWeightedLM
+from keras_restpg.training.optimizer import paper_optimizer
+from keras_restpg.training.sampling import Outputs
+
+
+class RestPG:
+    """Algorithm 1 in one call, by the recipe's method.
+
+    What is not given is made as the recipe says.
+
+    Args:
+        recipe: a `Recipe`.
+        out: the run directory, a path or URL; one that holds the same recipe
+            is continued.
+        splits: `{"train", "val", "test"}`, each a list of `Example`.
+        causal_lm: the LLM to train, with the base weights.
+        reward: as for `SelfTrainingCallback`.
+        retriever: as for `SelfTrainingCallback`.
+        teacher: as `reasoning` of `SelfTrainingCallback`.
+        optimizer: a Keras optimiser; None: the paper's.
+        progress: a `Progress`.
+
+    Raises:
+        InputError: settings or data that do not fit, before any training.
+
+    Example:
+    ```python
+    recipe = keras_restpg.Recipe().with_settings(["data.folder=data"])
+    results = RestPG(recipe, "runs/first").run()
+    ```
+    """
+
+    def __init__(
+        self,
+        recipe,
+        out,
+        splits=None,
+        causal_lm=None,
+        reward=None,
+        retriever=None,
+        teacher=None,
+        optimizer=None,
+        progress=None,
+    ):
+        build.check_writable(out)
+        _check_steps(recipe)
+        self.recipe = recipe
+        self.progress = progress or Progress()
+        self.splits = splits or build.load_splits(recipe)
+        self.retriever = retriever or build.make_retriever(recipe)
+        self.reward = reward or build.make_reward(recipe)
+        self.run_directory = RunDirectory(out)
+        self.causal_lm = causal_lm
+        self.teacher = teacher
+        self.optimizer = optimizer
+
+    def run(self):
+        """Runs, or continues, to the end.
+
+        Returns:
+            list of `Result` on the test split, one for each stage.
+        """
+        with self.run_directory.open(self.recipe), self.progress.stoppable():
+            callback = self._train()
+            results = self._evaluate(callback)
+            self._finish(results)
+        return results
+
+    def _train(self):
+        recipe, train = self.recipe, self.splits["train"]
+        causal_lm = self.causal_lm = self.causal_lm or build.load_generator(
+            recipe, train, self.run_directory, self.progress
+        )
+        teacher = self.teacher
+        if teacher is None:
+            teacher = build.make_teacher(recipe, causal_lm, train)
+        model = RewardWeightedLM(
+            causal_lm, recipe.training.normalization, recipe.training.recompute
+        )
+        model.compile(optimizer=self.optimizer or make_optimizer(recipe))
+        training = SelfTrainingCallback(
+            train,
+            self.reward,
+            self.retriever,
+            self.splits["val"],
+            teacher if recipe.reasons else None,
+            recipe.with_settings([f"iterations={recipe.rounds}"]),
+            self.run_directory,
+            self.progress,
+        )
+        model.fit(
+            training.batches(),
+            steps_per_epoch=training.steps_per_epoch,
+            epochs=training.epochs,
+            initial_epoch=training.initial_epoch,
+            callbacks=[training],
+            shuffle=False,
+            verbose=0,
+        )
+        return training
+
+    def _evaluate(self, training):
+        """The test users' outputs under each stage's best weights."""
+        recipe, test = self.recipe, self.splits["test"]
+        if not test:
+            return []
+        sampling = recipe.sampling
+        engine = SamplingEngine(
+            self.causal_lm,
+            sampling.max_prompt_tokens,
+            sampling.max_new_tokens,
+            sampling.memory_mib * 2**20,
+        )
+        texts = personalize(
+            test,
+            self.retriever.retrieve(test, recipe.retrieval.k),
+            recipe.reasons,
+            sampling.max_prompt_tokens,
+            engine.codec,
+        )
+        outputs = Outputs(
+            engine,
+            test,
+            texts,
+            self.reward,
+            recipe.reasons,
+            self.progress,
+            self.run_directory,
+        )
+        checkpoints = training.checkpoints
+        return [
+            self._result(outputs, checkpoints, number, name)
+            for number, name in enumerate(checkpoints.names)
+        ]
+
+    def _result(self, outputs, checkpoints, number, name):
+        folder, recipe = f"{name}/test", self.recipe
+        self.run_directory.stage(folder, checkpoints.fingerprints[name])
+        checkpoints.load_best(name, self.causal_lm)
+        scored = outputs.scored(
+            f"{name}: test",
+            Sampling(
+                1,
+                recipe.evaluation.temperature,
+                recipe.sampling.top_p,
+                seed=f"{recipe.seed}/test",
+            ),
+            folder,
+            tau=recipe.selection.tau,
+        )
+        found = {each.sample.example_id: each for each in scored}
+        return Result(method_of(recipe.reasons, number), number, found)
+
+    def _finish(self, results):
+        if results:
+            table = main_table(results, self.splits["test"])
+            self.run_directory.write_json("table.json", table)
+        if self.run_directory.files.local:
+            path = self.run_directory.files.path("model")
+            self.causal_lm.save_to_preset(path)
+        self.run_directory.write_json("seconds.json", self.progress.seconds)
+        write_report(self.run_directory, self.splits["test"], results)
+
+
+def make_optimizer(recipe):
+    """The paper's optimiser with the recipe's values."""
+    training = recipe.training
+    return paper_optimizer(
+        training.learning_rate,
+        training.warmup_steps,
+        training.steps,
+        training.final_fraction,
+        training.weight_decay,
+        training.global_clipnorm or None,
+    )
+
+
+def _check_steps(recipe):
+    training = recipe.training
+    if training.warmup_steps >= training.steps:
+        raise InputError(
+            "training.warmup_steps must be below training.steps. Received: "
+            f"{training.warmup_steps} and {training.steps}"
+        )
+    if keras.config.backend() not in ("jax", "tensorflow", "torch"):
+        raise InputError(
+            "The Keras backend must be jax, tensorflow or torch. Received: "
+            f"{keras.config.backend()}. Set KERAS_BACKEND."
+        )

@@ -1,0 +1,106 @@
+"""Immutable shards of records, with their checksums in a manifest.
+
+    samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64}
+    samples/00000.jsonl       a record a line
+
+A shard counts once its line is in the manifest. One whose bytes do not match
+its checksum is named in a warning and made anew; the others are kept.
+"""
+
+import json
+import warnings
+
+from keras_restpg.errors import InputError
+from keras_restpg.records import from_json, to_json
+from keras_restpg.store.files import digest
+
+
+class Shards:
+    """The shards of one stage.
+
+    Args:
+        files: a `Files`.
+        folder: their folder's name in it.
+        cls: the class of the records.
+    """
+
+    def __init__(self, files, folder, cls):
+        self.files = files
+        self.folder = folder
+        self.cls = cls
+        self._manifest = self._read_manifest()
+
+    def __contains__(self, key):
+        return key in self._manifest
+
+    def __len__(self):
+        return len(self._manifest)
+
+    def keys(self):
+        """The shards that are there, a list."""
+        return list(self._manifest)
+
+    def get(self, key):
+        """The records of a shard, or None where there is no sound one."""
+        entry = self._manifest.get(key)
+        if entry is None:
+            return None
+        name = self._name(key)
+        data = self.files.read(name)
+        if data is None:
+            return self._lost(key, "is missing")
+        if digest(data) != entry["sha256"]:
+            return self._lost(key, "does not match its checksum")
+        records = [
+            from_json(self.cls, json.loads(line))
+            for line in data.decode().split("\n")[:-1]
+        ]
+        if len(records) != entry["rows"]:
+            return self._lost(key, f"does not have {entry['rows']} rows")
+        return records
+
+    def put(self, key, records):
+        """Writes a shard, whole or not at all."""
+        data = "".join(
+            json.dumps(to_json(record)) + "\n" for record in records
+        ).encode()
+        entry = {"shard": key, "sha256": digest(data), "rows": len(records)}
+        self.files.write(self._name(key), data)
+        self.files.append(self._name(), json.dumps(entry).encode())
+        self._manifest[key] = entry
+
+    def _name(self, key=None):
+        return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
+
+    def _lost(self, key, why):
+        warnings.warn(
+            f"{self.files.url}/{self._name(key)} {why}: it is made anew.",
+            stacklevel=3,
+        )
+        del self._manifest[key]
+
+    def _read_manifest(self):
+        data = self.files.read(self._name()) or b""
+        entries = {}
+        for number, line in enumerate(data.split(b"\n")[:-1], 1):
+            entry = _entry(line)
+            if entry is None:
+                raise InputError(
+                    f"{self.files.url}/{self._name()}, line {number}: not a "
+                    "line of a manifest. Restore the file, or remove it to "
+                    "make this stage's shards anew."
+                )
+            entries[entry["shard"]] = entry
+        return entries
+
+
+def _entry(line):
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    kinds = {"shard": str, "sha256": str, "rows": int}
+    if not isinstance(entry, dict) or set(entry) != set(kinds):
+        return None
+    sound = all(type(entry[name]) is kind for name, kind in kinds.items())
+    return entry if sound else None

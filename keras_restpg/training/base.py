@@ -1,0 +1,65 @@
+"""Language modelling on plain texts: a base for models made from scratch."""
+
+import itertools
+
+import keras
+import numpy as np
+
+from keras_restpg.data.features import Batches, tokenize
+from keras_restpg.records import TrainingExample
+from keras_restpg.training.model import RewardWeightedLM, tickets
+from keras_restpg.training.optimizer import WarmupLinearDecay
+
+_BATCH = 64
+
+
+class _Line(keras.callbacks.Callback):
+    def __init__(self, line):
+        super().__init__()
+        self.line = line
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.line.advance(1)
+
+
+def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
+    """Trains all weights to continue texts.
+
+    Args:
+        causal_lm: a KerasHub Gemma.
+        codec: text to tokens.
+        texts: list of str.
+        recipe: a `Recipe`; of it count `model.base_steps`,
+            `model.base_learning_rate` and `seed`.
+        progress: a `Progress`.
+        longest: tokens of a text; what is longer is cut.
+
+    Returns:
+        The mean negative log-likelihood of a token over the last steps.
+    """
+    steps = recipe.model.base_steps
+    if not steps:
+        return float("nan")
+    data = [
+        TrainingExample(str(i), "base", "", (text,), (1.0,))
+        for i, text in enumerate(texts)
+    ]
+    tokens = tokenize(data, codec, 16, longest)
+    batches = Batches(tokens, _BATCH, _BATCH * longest, recipe.seed)
+    model = RewardWeightedLM(causal_lm)
+    rate = recipe.model.base_learning_rate
+    warmup = min(100, steps // 10)
+    schedule = WarmupLinearDecay(rate, warmup, steps)
+    model.compile(
+        optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+    )
+    model.source = map(batches.batch, itertools.count()).__next__
+    with progress.stage("base: language modelling", steps, "steps") as line:
+        history = model.fit(
+            tickets(),
+            steps_per_epoch=steps,
+            shuffle=False,
+            verbose=0,
+            callbacks=[_Line(line)],
+        )
+    return float(np.mean(history.history["nll"]))

@@ -1,0 +1,318 @@
+"""Self-training inside `model.fit`: Algorithm 1 between the epochs.
+
+An epoch is the steps between two validations, a stage (supervised
+fine-tuning, then each iteration) a fixed number of epochs. Where a stage
+begins, the callback samples with the best weights so far, scores, selects,
+restores the weights that the stage starts from and resets the optimiser and
+its schedule; where an epoch ends, it validates and keeps the best weights.
+
+Deviation: a run that is continued goes on after the last whole epoch.
+"""
+
+import contextlib
+import math
+import tempfile
+
+import keras
+
+from keras_restpg.algorithm import algorithm_1
+from keras_restpg.errors import InputError
+from keras_restpg.model.engine import Sampling, SamplingEngine
+from keras_restpg.progress import Progress, Stopped
+from keras_restpg.recipe import Recipe
+from keras_restpg.retrieval.lexical import BM25
+from keras_restpg.retrieval.retriever import as_retriever
+from keras_restpg.store import RunDirectory
+from keras_restpg.training.checkpoints import Checkpoints
+from keras_restpg.training.examples import personalize
+from keras_restpg.training.maximization import Maximization
+from keras_restpg.training.model import tickets
+from keras_restpg.training.sampling import Outputs
+from keras_restpg.training.steps import Steps, fingerprints
+from keras_restpg.training.validation import first_of_each_task, mean_scores
+
+# Batches between two looks at how many updates were skipped.
+_LOOK = 20
+
+
+class SelfTrainingCallback(keras.callbacks.Callback):
+    """REST-PG, or ReST-EM without `reasoning`, in a plain `model.fit`.
+
+    Args:
+        examples: list of `Example` to train on.
+        judge: the reward: a `Reward`, or a callable
+            `(example, answer) -> number from 0 to 1`.
+        retriever: chooses the documents of each prompt; None: BM25.
+        validation: list of `Example` of other users; empty: the last weights
+            of a stage count as its best.
+        reasoning: a `reasoning.Teacher`, or a list of `Reasoning`; None
+            trains without reasoning.
+        recipe: a `Recipe`; of it count `iterations`, `seed` and the sections
+            `retrieval.k`, `sampling`, `selection`, `training`, `evaluation`.
+        run: a `RunDirectory` that is open, or None: nothing outlasts the
+            process.
+        progress: a `Progress`.
+
+    Raises:
+        InputError: no examples, the same id twice, or a prompt that does not
+            fit.
+
+    Example:
+    ```python
+    model = RewardWeightedLM(causal_lm)
+    model.compile(optimizer=paper_optimizer())
+    training = SelfTrainingCallback(examples, judge=LLMJudge(judge_lm))
+    model.fit(training.batches(), steps_per_epoch=1000, epochs=30,
+              callbacks=[training])
+    ```
+    """
+
+    def __init__(
+        self,
+        examples,
+        judge,
+        retriever=None,
+        validation=(),
+        reasoning=None,
+        recipe=None,
+        run=None,
+        progress=None,
+    ):
+        super().__init__()
+        self.recipe = recipe or Recipe()
+        self.examples = list(examples)
+        self.validation = first_of_each_task(
+            validation, self.recipe.evaluation.max_validation
+        )
+        _check_ids([*self.examples, *self.validation])
+        self.judge = judge
+        self.retriever = as_retriever(retriever or BM25())
+        self.reasoning = reasoning
+        self.progress = progress or Progress()
+        self._folder = None
+        if run is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="restpg-")
+            run = RunDirectory(self._folder.name).open(self.recipe)
+        self.run = run
+        self._fingerprints = fingerprints(self.recipe, self.examples)
+        self.checkpoints = Checkpoints(
+            run,
+            list(self._fingerprints),
+            self._fingerprints,
+            self.epochs_per_stage,
+        )
+        self._lines = contextlib.ExitStack()
+
+    @property
+    def steps_per_epoch(self):
+        """Steps between two validations."""
+        training, evaluation = self.recipe.training, self.recipe.evaluation
+        return min(training.steps, evaluation.validate_every)
+
+    @property
+    def epochs_per_stage(self):
+        return math.ceil(self.recipe.training.steps / self.steps_per_epoch)
+
+    @property
+    def epochs(self):
+        """Epochs of all stages, for `fit`."""
+        return self.epochs_per_stage * (1 + self.recipe.iterations)
+
+    @property
+    def initial_epoch(self):
+        """The epoch that a continued run begins with, for `fit`."""
+        return self.checkpoints.epoch
+
+    def batches(self):
+        """An endless stream for `fit`: each batch is asked for in its step."""
+        return tickets()
+
+    def on_train_begin(self, logs=None):
+        self._check_fit()
+        causal_lm = self.model.causal_lm
+        sampling = self.recipe.sampling
+        self.engine = SamplingEngine(
+            causal_lm,
+            sampling.max_prompt_tokens,
+            sampling.max_new_tokens,
+            sampling.memory_mib * 2**20,
+        )
+        self.codec = self.engine.codec
+        outputs, documents = self._outputs(self.examples)
+        self._validated = self.validation and self._outputs(self.validation)[0]
+        self._maximization = Maximization(self.model, self.codec, self.recipe)
+        steps = Steps(
+            outputs,
+            documents,
+            self.reasoning,
+            self.recipe,
+            self.run,
+            self._fingerprints,
+        )
+        self._stages = algorithm_1(
+            steps, self.recipe.iterations, self.recipe.training.start
+        )
+        self._entered = []
+        self._shown = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        number, inside = divmod(epoch, self.epochs_per_stage)
+        while len(self._entered) <= number:
+            self._enter()
+        if inside == 0:
+            self._begin()
+        elif self._shown is None:
+            self._go_on(inside)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.progress.stopping:
+            raise Stopped
+        values = {}
+        if batch % _LOOK == _LOOK - 1:
+            values = {name: float(logs[name]) for name in ("loss", "reward")}
+            self._check_skipped(logs)
+        self._line.advance(1, **values)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs if logs is not None else {}
+        self._check_skipped(logs)
+        stage = self._entered[-1]
+        inside = epoch % self.epochs_per_stage
+        scores = self._validate(stage, epoch)
+        if scores is not None:
+            logs["val_reward"] = scores.average
+        score = scores.average if scores else None
+        self.checkpoints.save(epoch, stage.name, self.model, score)
+        self._log(epoch, stage, logs, scores)
+        if inside == self.epochs_per_stage - 1:
+            self._lines.close()
+        self.progress.saved()
+
+    def on_train_end(self, logs=None):
+        self._lines.close()
+        name = self.checkpoints.state().get("stage")
+        if name:
+            self.checkpoints.load_best(name, self.model.causal_lm)
+
+    def _outputs(self, examples):
+        """`Outputs` of examples and the documents in their prompts."""
+        documents = self.retriever.retrieve(examples, self.recipe.retrieval.k)
+        reasons = self.reasoning is not None
+        texts = personalize(
+            examples,
+            documents,
+            reasons,
+            self.recipe.sampling.max_prompt_tokens,
+            self.codec,
+        )
+        outputs = Outputs(
+            self.engine,
+            examples,
+            texts,
+            self.judge,
+            reasons,
+            self.progress,
+            self.run,
+        )
+        return outputs, documents
+
+    def _enter(self):
+        """Goes on in Algorithm 1 to its next training."""
+        if self._entered:
+            self._load_best(-1)
+        stage = next(self._stages, None)
+        if stage is None:
+            raise InputError(
+                f"fit was given more epochs than {self.epochs}, those of "
+                f"{self.recipe.iterations} iterations. Give it "
+                "`epochs=training.epochs`."
+            )
+        self._entered.append(stage)
+
+    def _begin(self):
+        stage = self._entered[-1]
+        if stage.start == "sft":
+            self._load_best(0)
+        elif stage.start == "base":
+            self._maximization.restore_base()
+        self._maximization.begin(stage)
+        self._show(stage, 0)
+
+    def _go_on(self, inside):
+        """Takes up a stage after its last whole epoch."""
+        stage = self._entered[-1]
+        self._maximization.begin(stage)
+        self.checkpoints.load_last(self.model)
+        self._maximization.step = inside * self.steps_per_epoch
+        self._show(stage, self._maximization.step)
+
+    def _show(self, stage, done):
+        self._lines.close()
+        total = self.steps_per_epoch * self.epochs_per_stage
+        line = self.progress.stage(f"{stage.name}: training", total, "steps")
+        self._line = self._lines.enter_context(line)
+        self._line.advance(done)
+        self._shown = stage.name
+
+    def _validate(self, stage, epoch):
+        if not self.validation:
+            return None
+        sampling = Sampling(
+            1,
+            self.recipe.evaluation.temperature,
+            self.recipe.sampling.top_p,
+            seed=f"{self.recipe.seed}/validation",
+        )
+        scored = self._validated.scored(
+            f"{stage.name}: validation", sampling, tau=self.recipe.selection.tau
+        )
+        return mean_scores(self.validation, scored)
+
+    def _check_skipped(self, logs):
+        skipped = int(logs.get("skipped", 0))
+        if skipped >= self.recipe.training.max_skipped:
+            raise InputError(
+                f"{skipped} updates were skipped in this epoch because loss "
+                "or gradients were not finite. All samples and the weights of "
+                "the last validation are kept. Try a lower learning rate "
+                "(training.learning_rate) or model.dtype = 'float32'."
+            )
+
+    def _load_best(self, index):
+        name = self._entered[index].name
+        self.checkpoints.load_best(name, self.model.causal_lm)
+
+    def _log(self, epoch, stage, logs, scores):
+        values = {name: float(value) for name, value in logs.items()}
+        if scores:
+            values["validation"] = scores.tasks | {"average": scores.average}
+        self.run.log(
+            "metrics.jsonl",
+            {"kind": "epoch", "stage": stage.name, "epoch": epoch, **values},
+        )
+
+    def _check_fit(self):
+        if not hasattr(self.model, "causal_lm"):
+            raise ValueError(
+                "SelfTrainingCallback trains a RewardWeightedLM. Received: "
+                f"{type(self.model).__name__}"
+            )
+        steps = self.params.get("steps")
+        if steps != self.steps_per_epoch:
+            raise ValueError(
+                "Give `fit` steps_per_epoch=training.steps_per_epoch, here "
+                f"{self.steps_per_epoch}. Received: {steps}"
+            )
+
+
+def _check_ids(examples):
+    if not examples:
+        raise InputError("There are no examples to train on.")
+    seen = set()
+    for example in examples:
+        if example.id in seen:
+            raise InputError(
+                f"The id {example.id!r} is there twice among training and "
+                "validation examples. Give each its own."
+            )
+        seen.add(example.id)

@@ -1,0 +1,151 @@
+"""The lines of Algorithm 1 over real examples, each kept in the run directory.
+
+`algorithm.algorithm_1` calls these in its order.
+"""
+
+import dataclasses
+import hashlib
+import json
+
+from keras_restpg.model.engine import Sampling
+from keras_restpg.records import Reasoning
+from keras_restpg.training.examples import supervised
+from keras_restpg.training.expectation import Rule, keep
+
+# Examples whose reasoning makes a shard.
+_TAUGHT = 64
+
+
+class Steps:
+    """Reasoning, supervised data, sampling and selection.
+
+    Args:
+        outputs: the training examples' `Outputs`, with reward and engine.
+        documents: their retrieved documents.
+        teacher: a `reasoning.Teacher`, a list of `Reasoning`, or None for
+            the methods without reasoning.
+        recipe: a `Recipe`.
+        run: a `RunDirectory`.
+        fingerprints: what each stage's outcome depends on, a dict.
+    """
+
+    def __init__(self, outputs, documents, teacher, recipe, run, fingerprints):
+        self.outputs = outputs
+        self.documents = documents
+        self.teacher = teacher
+        self.recipe = recipe
+        self.run = run
+        self.fingerprints = fingerprints
+
+    def reasoning(self):
+        """Lines 1 to 3: list of `Reasoning`, or None."""
+        if self.teacher is None or isinstance(self.teacher, list):
+            return self.teacher
+        examples = self.outputs.examples
+        shards = self.run.shards("reasoning", Reasoning)
+        found = []
+        progress = self.outputs.progress
+        with progress.stage("reasoning", len(examples), "examples") as line:
+            for first in range(0, len(examples), _TAUGHT):
+                part = slice(first, first + _TAUGHT)
+                key = f"{first // _TAUGHT:05d}"
+                made = shards.get(key)
+                if made is None:
+                    made, report = self.teacher.explain(
+                        examples[part], self.documents[part]
+                    )
+                    shards.put(key, made)
+                    self.run.log(
+                        "metrics.jsonl",
+                        {
+                            "kind": "reasoning",
+                            "shard": key,
+                            **dataclasses.asdict(report),
+                        },
+                    )
+                found += made
+                line.advance(len(examples[part]), explained=len(found))
+                progress.saved()
+        return found
+
+    def supervised(self, reasoning):
+        """Lines 4 and 5: what is learned first."""
+        self.run.stage("sft", self.fingerprints["sft"])
+        return supervised(
+            self.outputs.examples, self.outputs.prompts, reasoning
+        )
+
+    def sample(self, t):
+        """Line 9, first half: m outputs for each input, with rewards."""
+        settings = self.recipe.sampling
+        folder = f"iteration-{t}"
+        before = list(self.fingerprints)[t - 1]
+        self.run.stage(f"{folder}/samples", self.fingerprints[before])
+        return self.outputs.scored(
+            f"iteration {t}: sampling",
+            Sampling(
+                settings.num_samples,
+                settings.temperature,
+                settings.top_p,
+                seed=f"{self.recipe.seed}/{t}",
+            ),
+            folder,
+            f"scores-{_short(_flat(self.recipe.reward))}",
+            self.recipe.selection.tau,
+        )
+
+    def keep(self, t, scored):
+        """Line 9, second half: the rewarded outputs of at least τ."""
+        settings = self.recipe.selection
+        rule = Rule(
+            settings.tau,
+            settings.max_per_input,
+            settings.on_empty,
+            self.recipe.seed,
+        )
+        data, diagnostics = keep(self.outputs, scored, rule, f"Iteration {t}")
+        name = f"iteration-{t}"
+        self.run.stage(f"{name}/weights", self.fingerprints[name])
+        self.run.log(
+            "metrics.jsonl",
+            {
+                "kind": "expectation",
+                "iteration": t,
+                "tasks": {
+                    task: dataclasses.asdict(each)
+                    for task, each in diagnostics.items()
+                },
+            },
+        )
+        return data
+
+
+def fingerprints(recipe, examples):
+    """What the outcome of each stage depends on, as `{stage: short text}`.
+
+    Supervised fine-tuning depends on the examples and all settings but those
+    of reward and selection; each iteration on the stage before it, and on
+    these.
+    """
+    frozen = dataclasses.replace(
+        recipe,
+        iterations=0,
+        reward=type(recipe.reward)(),
+        selection=type(recipe.selection)(),
+    )
+    texts = [[e.id, e.prompt, e.expected] for e in examples]
+    found = {"sft": _short([frozen.to_toml(), texts])}
+    rewarding = [_flat(recipe.reward), _flat(recipe.selection)]
+    for t in range(1, recipe.iterations + 1):
+        before = list(found.values())[-1]
+        found[f"iteration-{t}"] = _short([before, rewarding])
+    return found
+
+
+def _flat(section):
+    return dataclasses.asdict(section)
+
+
+def _short(value):
+    text = json.dumps(value, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
