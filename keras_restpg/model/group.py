@@ -29,6 +29,8 @@ class GroupRun:
         )
         self.places = places
         self.rows = Rows.of(group)
+        # Decoding pauses where at most half of these are left.
+        self.live = self.rows.real.size
         self._read(token_ids, group.length)
 
     def __iter__(self):
@@ -43,6 +45,7 @@ class GroupRun:
             if full:
                 bigger = next(size for size in self.places if size > room)
                 self.state = grown(self.state, bigger)
+            self.live = int((self.rows.real & ~ended).sum())
             smaller = self.rows.without(ended)
             if smaller is not None:
                 yield from self._results(self.rows.real & ended)
@@ -71,7 +74,7 @@ class GroupRun:
                 self.lengths,
                 ops.convert_to_tensor(uniforms),
                 *self.settings,
-                ops.convert_to_tensor(self.rows.real.sum() // 2, "int32"),
+                ops.convert_to_tensor(self.live // 2, "int32"),
                 tuple(self.state),
             )
         )
