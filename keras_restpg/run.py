@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_restpg import build
+from keras_restpg import backend, build
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
@@ -74,7 +74,10 @@ class RestPG:
         Returns:
             list of `Result` on the test split, one for each stage.
         """
-        with self.run_directory.open(self.recipe), self.progress.stoppable():
+        run = self.run_directory
+        with run.open(self.recipe), self.progress.stoppable():
+            if run.files.local:
+                backend.cache_compilations(run.files.path("compiled"))
             callback = self._train()
             results = self._evaluate(callback)
             self._finish(results)

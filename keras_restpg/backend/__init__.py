@@ -2,6 +2,8 @@
 
 Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 
+- `cache_compilations(folder)`: compiled programs are kept in a folder and
+  found there again, where the backend can.
 - `compiled(function, variables)`: `function` compiled by the backend, reading
   `variables` (a list of `keras.Variable`s) as they are at each call, with no
   new compilation when their values change.
@@ -22,6 +24,7 @@ import keras
 
 _NAMES = (
     "StepsMixin",
+    "cache_compilations",
     "compiled",
     "recomputed",
     "sum_over_chunks",

@@ -7,6 +7,13 @@ import keras
 from jax import lax
 
 
+def cache_compilations(folder):
+    """JAX's persistent compilation cache; one that is set already stays."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
 def compiled(function, variables):
     """`function` jitted, with the variables' values as its first argument.
 

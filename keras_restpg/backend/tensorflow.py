@@ -4,6 +4,10 @@ import tensorflow as tf
 from keras import ops
 
 
+def cache_compilations(folder):
+    """Nothing: no such cache is at hand."""
+
+
 def compiled(function, variables):
     """`function` compiled by XLA; `tf.function` reads variables when called."""
     del variables

@@ -1,5 +1,5 @@
 """placeholder"""
 
 
-def write_report(run, examples, results):
+def write_report(run, examples, results, runs=None, extra=(), notes=()):
     pass

@@ -1,0 +1,253 @@
+"""The embedded demo: all four methods in a small synthetic world.
+
+A tiny Gemma is trained from scratch on the world's common knowledge as the
+base checkpoint (`data/world`), and each method starts from it. Settings were
+chosen on validation users; the table is on test users, whatever comes out.
+
+Deviations from the paper: the sizes, the learning rate (a tiny model needs a
+larger one), Adam, and τ, which the base's few good samples decide.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_restpg import build, prompts
+from keras_restpg.data.world import World
+from keras_restpg.data.world.tokenizer import tokenizer_proto
+from keras_restpg.evaluation.report import write_report
+from keras_restpg.evaluation.results import tasks_of
+from keras_restpg.evaluation.significance import paired_p
+from keras_restpg.evaluation.tables import as_text, macro_average, main_table
+from keras_restpg.evaluation.timing import PythonShare
+from keras_restpg.model.scratch import make_gemma
+from keras_restpg.progress import Progress
+from keras_restpg.recipe import from_dict
+from keras_restpg.retrieval.lexical import BM25
+from keras_restpg.run import RestPG
+from keras_restpg.store import RunDirectory
+from keras_restpg.training.optimizer import WarmupLinearDecay
+
+METHODS = ("rest-em", "rest-pg")
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How large a demo is: users of the splits, steps, samples."""
+
+    users: tuple[int, int, int]
+    texts: int
+    base_steps: int
+    steps: int
+    num_samples: int
+    iterations: int
+
+
+QUICK = Size((240, 40, 80), 2000, 60, 30, 4, 1)
+DEFAULT = Size((2400, 200, 800), 30_000, 1500, 300, 8, 2)
+
+
+def demo_recipe(method, size, seed):
+    """The `Recipe` of one method."""
+    return from_dict(
+        {
+            "method": method,
+            "iterations": size.iterations,
+            "seed": seed,
+            "model": {
+                "preset": build.SCRATCH,
+                "num_layers": 2,
+                "hidden_dim": 64,
+                "intermediate_dim": 256,
+                "num_heads": 4,
+                "head_dim": 16,
+                "base_steps": size.base_steps,
+                "base_learning_rate": 3e-3,
+            },
+            "retrieval": {"method": "bm25", "k": 4},
+            "reward": {"kind": "rouge1"},
+            "sampling": {
+                "num_samples": size.num_samples,
+                "max_prompt_tokens": 160,
+                "max_new_tokens": 64,
+            },
+            "selection": {"tau": 0.7, "on_empty": "lower_tau"},
+            "training": {
+                "steps": size.steps,
+                "warmup_steps": size.steps // 10,
+                "batch_size": 64,
+                "learning_rate": 2e-3,
+            },
+            "evaluation": {"validate_every": max(size.steps // 2, 1)},
+        }
+    )
+
+
+class Demo:
+    """One world, four methods.
+
+    Args:
+        out: folder of the run.
+        seed: of the world and all training.
+        size: a `Size`.
+        progress: a `Progress`.
+    """
+
+    def __init__(self, out, seed=0, size=DEFAULT, progress=None):
+        self.out = out
+        self.seed = seed
+        self.size = size
+        self.progress = progress or Progress()
+        self.world = World(seed, size.users)
+        self.splits = {
+            "train": self.world.examples("train"),
+            "val": self.world.examples("validation"),
+            "test": self.world.examples("test"),
+        }
+        self.results = []
+
+    def run(self):
+        """Runs all methods and writes the report.
+
+        Returns:
+            list of `Result`: SFT, SFT with reasoning, then ReST-EM and
+            REST-PG after each iteration.
+        """
+        with PythonShare() as timing:
+            found = [self._method(method) for method in METHODS]
+        starts = [results[0] for results in found]
+        rest = [result for results in found for result in results[1:]]
+        self.results = starts + rest
+        self.python_share = timing.share
+        self._report()
+        return self.results
+
+    def shown(self):
+        """The four rows of the paper's table: each method's last model."""
+        last = self.size.iterations
+        return [r for r in self.results if r.iteration in (0, last)]
+
+    def summary(self):
+        """What is printed at the end, a str."""
+        test = self.splits["test"]
+        parts = [as_text(main_table(self.shown(), test))]
+        parts.append(
+            f"Mean reward of {len(test)} test users, from 0 to 1. "
+            "Superscripts: better than that row (two-tailed paired t-test, "
+            "p < 0.05)."
+        )
+        parts.append(as_text(self.bullets()))
+        parts.append(as_text(self.gains()))
+        parts += [self._case(example) for example in self._cases()]
+        parts.append(
+            f"Outside compiled model code: {self.python_share:.1%} of the "
+            f"time. Report: {self.out}/report.html"
+        )
+        return "\n\n".join(parts)
+
+    def bullets(self):
+        """Rows: the share of right bullets, as REST-PG goes on."""
+        rows = [["right bullets", "kind", "concern", "manner", "mean"]]
+        for result in self.results:
+            if not result.reasons:
+                continue
+            right = np.array(
+                [
+                    self.world.right(example, result.reasoning(example))
+                    for example in self.splits["test"]
+                ]
+            )
+            shares = [*right.mean(axis=0), right.mean()]
+            rows.append([result.title, *(f"{s:.3f}" for s in shares)])
+        return rows
+
+    def gains(self):
+        """Rows: each self-training method against its own start."""
+        test = self.splits["test"]
+        rows = [["self-training", "start", "end", "gain", "p"]]
+        for start in self.results[:2]:
+            end = [r for r in self.results if r.reasons == start.reasons][-1]
+            before, after = (macro_average(r, test) for r in (start, end))
+            p = paired_p(end.rewards(test), start.rewards(test))
+            rows.append(
+                [
+                    f"{end.title} over {start.title}",
+                    f"{before:.4f}",
+                    f"{after:.4f}",
+                    f"{after - before:+.4f}",
+                    f"{p:.2g}",
+                ]
+            )
+        return rows
+
+    def _method(self, method):
+        recipe = demo_recipe(method, self.size, self.seed)
+        with RunDirectory(self.out).open(
+            dataclasses.replace(recipe, method=METHODS[-1])
+        ) as shared:
+            causal_lm = self._base(recipe, shared)
+        training = recipe.training
+        schedule = WarmupLinearDecay(
+            training.learning_rate,
+            training.warmup_steps,
+            training.steps,
+            training.final_fraction,
+        )
+        teacher = [self.world.teacher(e) for e in self.splits["train"]]
+        return RestPG(
+            recipe,
+            f"{self.out}/{method}",
+            splits=self.splits,
+            causal_lm=causal_lm,
+            reward=self.world.reward,
+            retriever=BM25(),
+            teacher=teacher if recipe.reasons else None,
+            optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+            progress=self.progress,
+        ).run()
+
+    def _base(self, recipe, run):
+        templates = (
+            prompts.PLAIN_PROMPT,
+            prompts.REASONING_PROMPT,
+            prompts.REASONING_OUTPUT,
+        )
+        causal_lm = make_gemma(
+            tokenizer_proto(templates), recipe.model, self.seed
+        )
+        texts = self.world.base_corpus(self.size.texts)
+        build.train_or_load_base(causal_lm, texts, recipe, run, self.progress)
+        return causal_lm
+
+    def _cases(self):
+        """An example each of the first three tasks."""
+        tasks = tasks_of(self.splits["test"])
+        return [examples[0] for examples in list(tasks.values())[:3]]
+
+    def _case(self, example):
+        lines = [f"prompt: {example.prompt}"]
+        lines += [f"  document: {d.text}" for d in example.documents]
+        lines.append(f"  the user wrote: {example.expected}")
+        for result in self.shown():
+            score = result.outputs[example.id].score.reward
+            lines.append(f"  {result.title} ({score:.1f})")
+            for line in result.reasoning(example).split("\n"):
+                lines += [f"    {line}"] if line.strip() else []
+            lines.append(f"    > {result.answer(example)}")
+        return "\n".join(lines)
+
+    def _report(self):
+        run = RunDirectory(self.out)
+        runs = {m: RunDirectory(f"{self.out}/{m}") for m in METHODS}
+        write_report(
+            run,
+            self.splits["test"],
+            self.results,
+            runs,
+            extra=[self.bullets(), self.gains()],
+            notes=[
+                "Outside compiled model code: "
+                f"{self.python_share:.1%} of the time."
+            ],
+        )
