@@ -13,16 +13,37 @@ from keras_restpg._version import __version__
 
 # Public name -> the module that holds it.
 _PUBLIC = {
+    "BM25": "retrieval",
     "Document": "records",
     "Example": "records",
     "InputError": "errors",
+    "LLMJudge": "rewards",
+    "PersonalizedWriter": "writer",
+    "Progress": "progress",
     "Reasoning": "records",
+    "Recipe": "recipe",
+    "RestPG": "run",
+    "RewardWeightedLM": "training.model",
+    "RougeReward": "rewards",
+    "RunDirectory": "store",
     "Sample": "records",
+    "Sampling": "model.engine",
+    "SamplingEngine": "model.engine",
     "Score": "records",
     "ScoredSample": "records",
+    "SelfTrainingCallback": "training.callback",
     "TrainingExample": "records",
+    "algorithm_1": "algorithm",
+    "paper_optimizer": "training.optimizer",
 }
-_MODULES = ("data", "prompts", "records")
+_MODULES = (
+    "data",
+    "prompts",
+    "reasoning",
+    "records",
+    "retrieval",
+    "rewards",
+)
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 

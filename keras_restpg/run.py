@@ -7,7 +7,7 @@ from keras_restpg.errors import InputError
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
 from keras_restpg.evaluation.tables import main_table
-from keras_restpg.model.engine import Sampling, SamplingEngine
+from keras_restpg.model.engine import Sampling
 from keras_restpg.progress import Progress
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.callback import SelfTrainingCallback
@@ -33,6 +33,7 @@ class RestPG:
         teacher: as `reasoning` of `SelfTrainingCallback`.
         optimizer: a Keras optimiser; None: the paper's.
         progress: a `Progress`.
+        tensorboard: folder for TensorBoard's logs, or None.
 
     Raises:
         InputError: settings or data that do not fit, before any training.
@@ -55,6 +56,7 @@ class RestPG:
         teacher=None,
         optimizer=None,
         progress=None,
+        tensorboard=None,
     ):
         build.check_writable(out)
         _check_steps(recipe)
@@ -67,6 +69,7 @@ class RestPG:
         self.causal_lm = causal_lm
         self.teacher = teacher
         self.optimizer = optimizer
+        self.tensorboard = tensorboard
 
     def run(self):
         """Runs, or continues, to the end.
@@ -105,12 +108,15 @@ class RestPG:
             self.run_directory,
             self.progress,
         )
+        callbacks = [training]
+        if self.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(self.tensorboard))
         model.fit(
             training.batches(),
             steps_per_epoch=training.steps_per_epoch,
             epochs=training.epochs,
             initial_epoch=training.initial_epoch,
-            callbacks=[training],
+            callbacks=callbacks,
             shuffle=False,
             verbose=0,
         )
@@ -121,18 +127,12 @@ class RestPG:
         recipe, test = self.recipe, self.splits["test"]
         if not test:
             return []
-        sampling = recipe.sampling
-        engine = SamplingEngine(
-            self.causal_lm,
-            sampling.max_prompt_tokens,
-            sampling.max_new_tokens,
-            sampling.memory_mib * 2**20,
-        )
+        engine = training.engine
         texts = personalize(
             test,
             self.retriever.retrieve(test, recipe.retrieval.k),
             recipe.reasons,
-            sampling.max_prompt_tokens,
+            engine.max_prompt_tokens,
             engine.codec,
         )
         outputs = Outputs(

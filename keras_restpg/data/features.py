@@ -192,7 +192,10 @@ def _merged(shapes, least):
     for index, shape in shapes.items():
         groups.setdefault(shape, []).append(index)
     for shape in sorted(groups, key=lambda s: s[0] * 4 + s[1] * s[2]):
-        if len(groups[shape]) >= least or len(groups) == 1:
+        # It may have been the target of a smaller one.
+        if shape not in groups or len(groups) == 1:
+            continue
+        if len(groups[shape]) >= least:
             continue
         members = groups.pop(shape)
         target = min(

@@ -159,3 +159,28 @@ def _parquet(path):
                     yield f"{path}, row {number}", row
     except pyarrow.ArrowException as error:
         raise InputError(f"{path}: not a Parquet file ({error}).") from None
+
+
+def texts(path):
+    """A user's documents from one file, a list of str.
+
+    A `.txt` file has blank lines between documents; the other formats have
+    a field `text` in each row.
+
+    Raises:
+        InputError: as `objects`.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".txt":
+        return [text_of(row, "text", where) for where, row in objects(path)]
+    try:
+        whole = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: byte {error.start + 1} is not UTF-8. Save the file as "
+            "UTF-8."
+        ) from None
+    found = [part.strip() for part in re.split(r"\n\s*\n", whole)]
+    return [text for text in found if text]

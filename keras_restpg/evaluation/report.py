@@ -1,5 +1,254 @@
-"""placeholder"""
+"""`report.html`: one file with the tables, pictures and texts of a run.
+
+Everything that comes from documents or models is escaped.
+"""
+
+import base64
+import html
+
+from keras_restpg.evaluation import figures
+from keras_restpg.evaluation.results import tasks_of
+from keras_restpg.evaluation.tables import macro_average, main_table
+from keras_restpg.rewards.diagnostics import ALL
+
+_CASES = 3
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem
+auto; padding: 0 1rem; color: #1b1b1f }
+table { border-collapse: collapse; margin: 1rem 0 }
+td, th { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left }
+th { border-bottom: 2px solid #888 }
+pre, .text { white-space: pre-wrap; overflow-wrap: anywhere; background:
+#f6f6f4; padding: .6rem .8rem; border-radius: 6px; font-size: 13px }
+figure { display: inline-block; margin: .5rem; vertical-align: top }
+figure img { max-width: 29rem; width: 100% }
+figcaption { font-size: 13px; color: #555 }
+"""
+_SCRATCH = (
+    "The model was made from scratch for this run: it shows that the "
+    "machinery works, and says nothing of the quality that a pretrained "
+    "model would reach."
+)
 
 
 def write_report(run, examples, results, runs=None, extra=(), notes=()):
-    pass
+    """Writes `report.html` into a run directory.
+
+    Args:
+        run: a `RunDirectory`.
+        examples: the test examples.
+        results: list of `Result` on them.
+        runs: `{label: RunDirectory}` whose measurements are shown; None:
+            `run` itself.
+        extra: tables, each a list of rows with the head first.
+        notes: sentences under the main table.
+    """
+    runs = {"": run} if runs is None else runs
+    recipe = run.recipe()
+    notes = list(notes)
+    if recipe is not None and recipe.model.preset == "scratch":
+        notes.append(_SCRATCH)
+    parts = ["<h1>REST-PG run</h1>"]
+    if results:
+        parts += [_table(main_table(results, examples)), _reading()]
+    parts += [f"<p>{html.escape(note)}</p>" for note in notes]
+    parts += [_table(rows) for rows in extra]
+    parts += ["<h2>Pictures</h2>", *_pictures(runs, examples, results)]
+    parts += ["<h2>What each iteration kept</h2>", _table(kept_table(runs))]
+    if results:
+        parts += ["<h2>Texts</h2>", *_cases(examples, results)]
+    parts += ["<h2>Time</h2>", _table(_seconds(runs))]
+    if recipe is not None:
+        parts += [
+            "<h2>Recipe</h2>",
+            f"<pre>{html.escape(recipe.to_toml())}</pre>",
+        ]
+    body = "\n".join(parts)
+    page = (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
+        f"<title>REST-PG run</title><style>{_STYLE}</style></head>"
+        f"<body>{body}</body></html>"
+    )
+    run.files.write("report.html", page.encode("utf-8", "replace"))
+
+
+def kept_table(runs):
+    """Rows: what the samples of each iteration were, and what was kept."""
+    rows = [
+        [
+            "",
+            "samples",
+            "mean reward",
+            "accepted",
+            "kept",
+            "duplicates",
+            "no answer",
+            "cut",
+            "examples without",
+        ]
+    ]
+    for label, found in _expectations(runs).items():
+        all_tasks = found["tasks"][ALL]
+        rows.append(
+            [
+                label,
+                str(all_tasks["samples"]),
+                f"{all_tasks['mean_reward']:.3f}",
+                f"{all_tasks['accept_rate']:.1%}",
+                str(all_tasks["kept"]),
+                str(all_tasks["duplicates"]),
+                str(all_tasks["unparsable"]),
+                str(all_tasks["unfinished"]),
+                f"{all_tasks['examples_without']} of {all_tasks['examples']}",
+            ]
+        )
+    return rows
+
+
+def _reading():
+    return (
+        "<p>Mean reward, from 0 to 1; the average is over tasks. "
+        "Superscripts: better than that row by the two-tailed paired t-test "
+        "at p &lt; 0.05.</p>"
+    )
+
+
+def _expectations(runs):
+    """The E-steps' diagnostics, `{label: line}`; the last of each counts."""
+    found = {}
+    for label, run in runs.items():
+        for line in run.read_log("metrics.jsonl"):
+            if line.get("kind") == "expectation":
+                found[f"{label} iteration {line['iteration']}".strip()] = line
+    return found
+
+
+def _epochs(runs):
+    """The nll of each epoch, `{label: [values]}`; the last of each counts."""
+    found = {}
+    for label, run in runs.items():
+        for line in run.read_log("metrics.jsonl"):
+            if line.get("kind") == "epoch":
+                name = f"{label} {line['stage']}".strip()
+                found.setdefault(name, {})[line["epoch"]] = line["nll"]
+    return {
+        name: [values[epoch] for epoch in sorted(values)]
+        for name, values in found.items()
+    }
+
+
+def _pictures(runs, examples, results):
+    parts = []
+    if results:
+        parts.append(
+            _figure(
+                figures.score_by_iteration(_curves(results, examples)),
+                "Mean reward after each iteration (as in Figure 3)",
+            )
+        )
+    expectations = _expectations(runs)
+    if expectations:
+        histograms = {
+            label: line["tasks"][ALL]["histogram"]
+            for label, line in expectations.items()
+        }
+        rates = {
+            label: {
+                task: each["accept_rate"]
+                for task, each in line["tasks"].items()
+                if task != ALL
+            }
+            for label, line in expectations.items()
+        }
+        parts += [
+            _figure(
+                figures.reward_histogram(histograms),
+                "Rewards of the samples of each iteration",
+            ),
+            _figure(
+                figures.accept_rate(rates),
+                "Samples that reach the threshold",
+            ),
+        ]
+    if results:
+        parts.append(
+            _figure(
+                figures.lengths(_lengths(examples, results)),
+                "Words of the final answers of test users",
+            )
+        )
+    epochs = _epochs(runs)
+    if epochs:
+        parts.append(_figure(figures.losses(epochs), "Training loss"))
+    return parts
+
+
+def _curves(results, examples):
+    curves = {}
+    for result in results:
+        label = "with reasoning" if result.reasons else "without reasoning"
+        curves.setdefault(label, []).append(macro_average(result, examples))
+    return curves
+
+
+def _lengths(examples, results):
+    words = {"expected": [len(e.expected.split()) for e in examples]}
+    for result in results:
+        answers = [result.answer(example) or "" for example in examples]
+        words[result.title] = [len(answer.split()) for answer in answers]
+    return words
+
+
+def _cases(examples, results):
+    """The first example of some tasks, and what each model wrote for it."""
+    parts = []
+    for task, members in list(tasks_of(examples).items())[:_CASES]:
+        example = members[0]
+        documents = "\n— ".join(d.text[:600] for d in example.documents[:5])
+        parts.append(f"<h3>{html.escape(task)}</h3>")
+        parts.append(_text("prompt", example.prompt))
+        parts.append(_text("documents", f"— {documents}"))
+        parts.append(_text("the user wrote", example.expected))
+        for result in results:
+            score = result.outputs[example.id].score.reward
+            text = result.outputs[example.id].sample.text
+            parts.append(_text(f"{result.title}, reward {score:.1f}", text))
+    return parts
+
+
+def _seconds(runs):
+    rows = [["stage", "seconds"]]
+    for label, run in runs.items():
+        seconds = run.read_json("seconds.json", {})
+        for stage, value in seconds.items():
+            rows.append([f"{label} {stage}".strip(), f"{value:.0f}"])
+    return rows
+
+
+def _table(rows):
+    lines = [
+        "<tr>"
+        + "".join(
+            f"<{tag}>{html.escape(cell)}</{tag}>"
+            for cell in row
+            for tag in ("td" if number else "th",)
+        )
+        + "</tr>"
+        for number, row in enumerate(rows)
+    ]
+    return f"<table>{''.join(lines)}</table>"
+
+
+def _text(title, text):
+    return (
+        f"<div><b>{html.escape(title)}</b>"
+        f"<div class='text'>{html.escape(text)}</div></div>"
+    )
+
+
+def _figure(png, caption):
+    data = base64.b64encode(png).decode()
+    return (
+        f"<figure><img src='data:image/png;base64,{data}' alt=''>"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )

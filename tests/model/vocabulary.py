@@ -17,7 +17,7 @@ def sentences():
     for i, first in enumerate(WORDS):
         for j, second in enumerate(WORDS):
             yield f"{first} {second} {WORDS[(i * 7 + j) % len(WORDS)]}."
-    yield "Score: 10 7 5 3 1\n[Score]: <answer> | \"quoted\" (2020)"
+    yield 'Score: 10 7 5 3 1\n[Score]: <answer> | "quoted" (2020)'
 
 
 @functools.cache

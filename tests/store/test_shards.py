@@ -1,0 +1,80 @@
+import pytest
+
+from keras_restpg.errors import InputError
+from keras_restpg.records import Reasoning
+from keras_restpg.store import Files, Shards
+
+RECORDS = [Reasoning("a", "text\u2028\ud800 }{"), Reasoning("b", "")]
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+def shards(files):
+    return Shards(files, "reasoning", Reasoning)
+
+
+def test_what_is_put_is_got_by_another_process(files):
+    shards(files).put("0", RECORDS)
+    assert shards(files).get("0") == RECORDS
+    assert shards(files).get("1") is None
+    assert "0" in shards(files) and "1" not in shards(files)
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    if how == "truncated":
+        path.write_bytes(data[:-1])
+    elif how == "flipped":
+        path.write_bytes(data[:5] + bytes([data[5] ^ 1]) + data[6:])
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("how", ["truncated", "flipped", "missing"])
+def test_a_damaged_shard_is_named_and_only_it_is_made_anew(
+    files, tmp_path, how
+):
+    stored = shards(files)
+    stored.put("0", RECORDS)
+    stored.put("1", RECORDS)
+    damage(tmp_path / "reasoning" / "0.jsonl", how)
+    stored = shards(files)
+    with pytest.warns(UserWarning, match="0.jsonl"):
+        assert stored.get("0") is None
+    assert stored.get("1") == RECORDS
+    stored.put("0", RECORDS[:1])
+    assert shards(files).get("0") == RECORDS[:1]
+
+
+def test_a_torn_last_line_of_the_manifest_is_no_shard(files, tmp_path):
+    shards(files).put("0", RECORDS)
+    manifest = tmp_path / "reasoning" / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes() + b'{"shard": "1", "sha')
+    stored = shards(files)
+    assert stored.keys() == ["0"]
+    stored.put("1", RECORDS)
+    assert shards(files).keys() == ["0", "1"]
+    assert shards(files).get("1") == RECORDS
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"null", b"[1]", b'{"shard": "0"}', b"\xff", b"[" * 10_000, b"{}"],
+)
+def test_a_damaged_manifest_is_named_with_its_line(files, tmp_path, line):
+    shards(files).put("0", RECORDS)
+    manifest = tmp_path / "reasoning" / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes() + line + b"\n")
+    with pytest.raises(InputError, match="manifest.jsonl, line 2"):
+        shards(files)
+
+
+def test_a_shard_that_a_kill_left_out_of_the_manifest_is_not_there(
+    files, tmp_path
+):
+    shards(files).put("0", RECORDS)
+    (tmp_path / "reasoning" / "1.jsonl").write_bytes(b"{}\n")
+    assert shards(files).get("1") is None
