@@ -1,0 +1,303 @@
+"""Self-training in a plain `fit`, on a tiny Gemma."""
+
+import hashlib
+import json
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_restpg.errors import InputError
+from keras_restpg.progress import Progress, Stopped
+from keras_restpg.recipe import from_dict
+from keras_restpg.records import Document, Example, Reasoning, Sample, Score
+from keras_restpg.store import RunDirectory
+from keras_restpg.training.callback import SelfTrainingCallback
+from keras_restpg.training.model import RewardWeightedLM
+from keras_restpg.training.optimizer import paper_optimizer
+from tests.model import vocabulary
+
+pytestmark = pytest.mark.backend
+
+
+def recipe(**selection):
+    return from_dict(
+        {
+            "iterations": 2,
+            "retrieval": {"k": 1},
+            "sampling": {
+                "num_samples": 4,
+                "max_prompt_tokens": 320,
+                "max_new_tokens": 12,
+            },
+            "selection": {"tau": 0.5, **selection},
+            "training": {
+                "steps": 4,
+                "warmup_steps": 1,
+                "batch_size": 4,
+                "learning_rate": 1e-2,
+            },
+            "evaluation": {"validate_every": 2},
+        }
+    )
+
+
+def examples(split, count):
+    return [
+        Example(
+            f"{split}-{i}",
+            ("email", "review")[i % 2],
+            f"user-{i}",
+            "write",
+            "the old garden",
+            (Document("my small river"), Document("your warm train")),
+        )
+        for i in range(count)
+    ]
+
+
+def reward(example, answer):
+    """Anything from 0 to 1 that depends on the answer alone."""
+    return hashlib.sha256(answer.encode()).digest()[0] / 255
+
+
+class Watch(keras.callbacks.Callback):
+    """Notes weights and optimiser where an epoch begins, beside ours."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights, self.steps, self.batches = [], [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.weights.append(weights_of(self.model))
+        self.steps.append(int(self.model.optimizer.iterations))
+        source = self.model.source
+        self.batches.append([source()])
+        training = source.__self__
+        training.step -= 1
+
+
+class StopAt(keras.callbacks.Callback):
+    """Asks to stop in the middle of an epoch."""
+
+    def __init__(self, progress, epoch):
+        super().__init__()
+        self.progress, self.epoch, self.now = progress, epoch, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.now = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.progress.stopping = self.now >= self.epoch and batch >= 1
+
+
+def weights_of(model):
+    return [np.array(ops.convert_to_numpy(v)) for v in model.weights]
+
+
+def fit(run, settings=None, progress=None, beside=(), reasoning=None):
+    model = RewardWeightedLM(vocabulary.causal_lm())
+    model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
+    training = SelfTrainingCallback(
+        examples("train", 6),
+        judge=reward,
+        validation=examples("val", 4),
+        reasoning=reasoning,
+        recipe=settings or recipe(),
+        run=run,
+        progress=progress or Progress(quiet=True),
+    )
+    model.fit(
+        training.batches(),
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=training.epochs,
+        initial_epoch=training.initial_epoch,
+        callbacks=[training, *beside],
+        shuffle=False,
+        verbose=0,
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run from end to end: its directory, its watcher and its model."""
+    folder, watch = tmp_path_factory.mktemp("whole"), Watch()
+    with RunDirectory(folder).open(recipe()) as run:
+        before = weights_of(RewardWeightedLM(vocabulary.causal_lm()))
+        model = fit(run, beside=[watch])
+    return folder, watch, model, before
+
+
+def test_each_iteration_starts_from_the_base_bit_for_bit(whole):
+    _, watch, _, before = whole
+    assert len(watch.weights) == 6
+    for begin in (0, 2, 4):
+        for ours, base in zip(watch.weights[begin], before, strict=False):
+            np.testing.assert_array_equal(ours, base)
+        assert watch.steps[begin] == 0
+        assert watch.steps[begin + 1] == 2
+
+
+def test_each_iteration_trains_on_its_own_samples(whole):
+    folder, watch, model, _ = whole
+    run = RunDirectory(folder)
+    for t, begin in ((1, 2), (2, 4)):
+        samples = run.shards(f"iteration-{t}/samples", Sample).get("00000")
+        assert len(samples) == 6 * 4
+        codec = model.causal_lm.preprocessor.tokenizer
+        texts = {sample.text for sample in samples}
+        known = {tuple(int(i) for i in codec(t)) for t in texts}
+        batch = watch.batches[begin][0]
+        rows = batch["response_ids"].reshape(
+            -1, batch["response_ids"].shape[-1]
+        )
+        lengths = batch["response_lengths"].reshape(-1)
+        for row, length in zip(
+            rows[lengths > 0], lengths[lengths > 0], strict=True
+        ):
+            ids = tuple(int(i) for i in row[:length] if i != codec.end_token_id)
+            assert ids in known or len(ids) == 12
+
+
+def test_only_samples_of_at_least_tau_are_trained_on(whole):
+    folder, watch, _, _ = whole
+    run = RunDirectory(folder)
+    name = next(p.name for p in (folder / "iteration-1").glob("scores-*"))
+    scores = run.shards(f"iteration-1/{name}", Score).get("00000")
+    passed = np.array([s.reward for s in scores if s.reward >= 0.5 - 1e-6])
+    batch = watch.batches[2][0]
+    used = batch["rewards"][batch["response_lengths"] > 0]
+    assert len(used) and len(passed) < len(scores)
+    assert all(np.isclose(passed, each, atol=1e-5).any() for each in used)
+
+
+def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
+    folder, _, model, _ = whole
+    run = RunDirectory(folder)
+    kinds = [line["kind"] for line in run.read_log("metrics.jsonl")]
+    assert kinds.count("epoch") == 6 and kinds.count("expectation") == 2
+    best = vocabulary.causal_lm()
+    assert run.load_weights("iteration-2/weights/best.weights.h5", best)
+    for ours, theirs in zip(
+        weights_of(model.causal_lm), weights_of(best), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def outcome(folder):
+    """Everything that a run came to: bytes of files, arrays of weights."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".h5":
+            found[name] = arrays(path)
+        elif path.name == "state.json" or (
+            path.suffix == ".jsonl" and path.name != "metrics.jsonl"
+        ):
+            found[name] = path.read_bytes()
+    return found
+
+
+def arrays(path):
+    """The arrays of a weights file; names of layers are not compared."""
+    found = []
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            found.append((item.shape, np.array(item).tobytes()))
+
+    with h5py.File(path) as file:
+        file.visititems(take)
+    return found
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2, 5])
+def test_a_stopped_run_goes_on_to_the_same_bytes(whole, tmp_path, epoch):
+    progress = Progress(quiet=True)
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        with pytest.raises(Stopped):
+            fit(run, progress=progress, beside=[StopAt(progress, epoch)])
+    state = tmp_path / "state.json"
+    done = json.loads(state.read_text())["epoch"] if state.exists() else 0
+    assert done == epoch
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run)
+    assert outcome(tmp_path) == outcome(whole[0])
+
+
+def test_another_threshold_uses_the_samples_again(whole, tmp_path):
+    settings = recipe(tau=0.8)
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run)
+    before = outcome(tmp_path)
+    with RunDirectory(tmp_path).open(settings) as run:
+        fit(run, settings)
+    after = outcome(tmp_path)
+    same = "iteration-1/samples/00000.jsonl"
+    assert after[same] == before[same]
+    changed = "iteration-1/weights/best.weights.h5"
+    assert after[changed] != before[changed]
+    old = "iteration-1/weights.old-1/best.weights.h5"
+    assert after[old] == before[changed]
+
+
+def test_nothing_kept_stops_before_training_with_the_histogram(tmp_path):
+    settings = recipe(tau=1.0)
+    with RunDirectory(tmp_path).open(settings) as run:
+        with pytest.raises(InputError, match="Samples by reward") as error:
+            fit(run, settings)
+    assert "lower selection.tau" in str(error.value)
+    assert (tmp_path / "iteration-1/samples/00000.jsonl").exists()
+
+
+def test_reasoning_is_learned_before_the_answer():
+    taught = [Reasoning(e.id, "likes letter") for e in examples("train", 6)]
+    watch = Watch()
+    model = RewardWeightedLM(vocabulary.causal_lm())
+    model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
+    settings = recipe().with_settings(
+        ["iterations=0", "sampling.max_new_tokens=200", "sampling.max_prompt_tokens=600"]
+    )
+    training = SelfTrainingCallback(
+        examples("train", 6),
+        judge=reward,
+        reasoning=taught,
+        recipe=settings,
+        progress=Progress(quiet=True),
+    )
+    model.fit(
+        training.batches(),
+        steps_per_epoch=2,
+        epochs=2,
+        callbacks=[training, watch],
+        shuffle=False,
+        verbose=0,
+    )
+    codec = training.codec
+    batch = watch.batches[0][0]
+    length = batch["response_lengths"].reshape(-1)[0]
+    ids = batch["response_ids"].reshape(-1, batch["response_ids"].shape[-1])[0]
+    text = codec.decode(ids[:length])
+    assert "likes letter" in text and text.endswith("the old garden")
+    prompt = codec.decode(
+        batch["prompt_ids"].reshape(-1, batch["prompt_ids"].shape[-1])[0]
+    )
+    assert "first summarize" in prompt
+
+
+def test_wrong_steps_and_doubled_ids_are_refused_at_once(tmp_path):
+    twice = [*examples("train", 2), *examples("train", 1)]
+    with pytest.raises(InputError, match="'train-0' is there twice"):
+        SelfTrainingCallback(twice, judge=reward, recipe=recipe())
+    with pytest.raises(InputError, match="no examples"):
+        SelfTrainingCallback([], judge=reward, recipe=recipe())
+    model = RewardWeightedLM(vocabulary.causal_lm())
+    model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
+    training = SelfTrainingCallback(
+        examples("train", 2), judge=reward, recipe=recipe()
+    )
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        model.fit(training.batches(), steps_per_epoch=3, callbacks=[training])
