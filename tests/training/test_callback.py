@@ -259,7 +259,11 @@ def test_reasoning_is_learned_before_the_answer():
     model = RewardWeightedLM(vocabulary.causal_lm())
     model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
     settings = recipe().with_settings(
-        ["iterations=0", "sampling.max_new_tokens=200", "sampling.max_prompt_tokens=600"]
+        [
+            "iterations=0",
+            "sampling.max_new_tokens=200",
+            "sampling.max_prompt_tokens=600",
+        ]
     )
     training = SelfTrainingCallback(
         examples("train", 6),

@@ -1,0 +1,148 @@
+import json
+import os
+import pathlib
+
+import pytest
+
+from keras_restpg.data import load_folder, load_longlamp
+from keras_restpg.errors import InputError
+
+ROWS = {
+    "abstract": {
+        "name": "A. Writer",
+        "input": 'Generate an abstract for the title "T: x" using the '
+        "following items: one, two",
+        "output": "An abstract.",
+        "profile": [
+            {"abstract": "Old | text", "id": 7, "title": "First", "year": 2016},
+        ],
+    },
+    "review": {
+        "reviewerId": 12,
+        "input": "Generate the review text: short",
+        "output": "Good.",
+        "profile": [
+            {
+                "description": "Kettle",
+                "overall": 5.0,
+                "reviewText": "Boils.",
+                "summary": "Fine",
+            }
+        ],
+    },
+    "topic": {
+        "author": "a",
+        "input": "Generate the content for a reddit post",
+        "output": "Content",
+        "profile": [
+            {"author": "a", "content": "Long", "id": "p", "summary": "Short"}
+        ],
+    },
+    "email": {
+        "id": "u1-2",
+        "input": "Complete the text of the following email. title: Re. text: a",
+        "output": "b",
+        "profile": [{"text": "Mail", "title": "Re"}],
+    },
+}
+
+
+def write(folder, task, rows, split="train"):
+    lines = [json.dumps(row) for row in rows]
+    path = folder / f"{task}_{split}.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "query", "user"),
+    [
+        ("abstract", "First Old | text", "one, two", "A. Writer"),
+        ("review", "5.0 Fine Kettle Boils.", "", "12"),
+        ("topic", "Short Long", "", "a"),
+        ("email", "Mail", "Re. text: a", "u1-2"),
+    ],
+)
+def test_each_task_is_known_by_its_columns(tmp_path, task, text, query, user):
+    write(tmp_path, task, [ROWS[task]])
+    (example,) = load_longlamp(task, "train", tmp_path)
+    assert example.documents[0].text == text
+    assert (example.query, example.user, example.task) == (query, user, task)
+    assert example.expected == ROWS[task]["output"]
+    made = f"{task}-train-0"
+    assert example.id == (ROWS[task]["id"] if "id" in ROWS[task] else made)
+
+
+def test_abstracts_are_dated(tmp_path):
+    write(tmp_path, "abstract", [ROWS["abstract"]])
+    (example,) = load_longlamp("abstract", "train", tmp_path)
+    assert example.documents[0].date == "2016"
+    assert example.documents[0].id == "7"
+
+
+def test_a_folder_holds_several_tasks_and_a_limit_is_for_each(tmp_path):
+    for task in ("review", "topic"):
+        write(tmp_path, task, [ROWS[task]] * 3, "val")
+    assert len(load_folder(tmp_path, "val")) == 6
+    assert len(load_folder(tmp_path, "val", limit=2)) == 4
+    tasks = [e.task for e in load_folder(tmp_path, "val", ["topic"])]
+    assert tasks == ["topic"] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"profile": []}, "'profile'"),
+        ({"profile": "x"}, "'profile'"),
+        ({"profile": [{"a": 1}]}, "must have the fields"),
+        ({"profile": [7]}, "must have the fields"),
+        ({"output": "  "}, "'output' is empty"),
+        ({"output": None}, "'output' must be text"),
+        ({"input": ["x"]}, "'input' must be text"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named_by_file_line_and_field(
+    tmp_path, change, message
+):
+    path = write(tmp_path, "topic", [ROWS["topic"], ROWS["topic"] | change])
+    with pytest.raises(InputError, match=message) as error:
+        load_longlamp("topic", "train", tmp_path)
+    assert f"{path}, line 2" in str(error.value)
+
+
+def test_a_missing_column_and_an_id_twice_are_named(tmp_path):
+    row = dict(ROWS["email"])
+    write(tmp_path, "email", [row, row])
+    with pytest.raises(InputError, match="line 2: the id 'u1-2'"):
+        load_longlamp("email", "train", tmp_path)
+    del row["output"]
+    write(tmp_path, "email", [row])
+    with pytest.raises(InputError, match="line 1: the field 'output'"):
+        load_longlamp("email", "train", tmp_path)
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        load_folder(tmp_path / "x", "train")
+    with pytest.raises(InputError, match="no file <task>_train"):
+        load_folder(tmp_path, "train")
+    with pytest.raises(InputError, match="no such file"):
+        load_longlamp("topic", "train", tmp_path)
+    with pytest.raises(InputError, match="split must be"):
+        load_longlamp("topic", "dev", tmp_path)
+
+
+@pytest.mark.skipif(
+    "KERAS_RESTPG_DATA" not in os.environ, reason="needs real writing"
+)
+def test_real_writing_is_read_whole():
+    folder = pathlib.Path(os.environ["KERAS_RESTPG_DATA"])
+    counts = {s: len(load_folder(folder, s)) for s in ("train", "val", "test")}
+    lines = {
+        split: sum(
+            len(path.read_bytes().splitlines())
+            for path in folder.glob(f"*_{split}.jsonl")
+        )
+        for split in counts
+    }
+    assert counts == lines

@@ -1,0 +1,79 @@
+import hypothesis
+import numpy as np
+import pytest
+import rank_bm25
+from hypothesis import strategies as st
+
+from keras_restpg.records import Document, Example
+from keras_restpg.retrieval import BM25, MostRecent, Random, as_retriever
+from keras_restpg.retrieval.lexical import words
+
+TEXTS = (
+    "the old garden gate",
+    "a garden in spring, a garden",
+    "trains and rivers",
+    "",
+    "the old garden gate",
+    "Ünïcode | gärden",
+)
+DOCUMENTS = tuple(Document(text) for text in TEXTS)
+
+
+def example(query, documents=DOCUMENTS):
+    return Example("e", "t", "u", query, "y", documents)
+
+
+@pytest.mark.parametrize("query", ["garden", "old trains", "the the garden a"])
+def test_bm25_ranks_as_rank_bm25(query):
+    tokens = [words(text) for text in TEXTS]
+    scores = rank_bm25.BM25Plus(tokens).get_scores(words(query))
+    order = np.argsort(-np.round(scores, 9), kind="stable").tolist()
+    assert BM25().rank(query, DOCUMENTS, len(TEXTS)) == order
+
+
+def test_equal_documents_keep_their_order_and_few_are_all():
+    assert BM25().rank("gate", DOCUMENTS, 2) == [0, 4]
+    (found,) = BM25().retrieve([example("garden", DOCUMENTS[:2])], k=5)
+    assert len(found) == 2
+
+
+def test_a_query_is_searched_in_its_own_text():
+    documents = (Document("x", search_text="apple"), Document("apple"))
+    asked = Example("e", "t", "u", "x", "y", documents, query="apple")
+    (found,) = BM25().retrieve([asked], k=1)
+    assert found == (documents[0],)
+
+
+def test_most_recent_goes_by_date_then_by_position():
+    dated = (Document("a", date="2014"), Document("b", date="2016"))
+    assert MostRecent().rank("", dated, 5) == [1, 0]
+    assert MostRecent().rank("", DOCUMENTS[:3], 2) == [2, 1]
+
+
+def test_random_depends_on_seed_and_query_alone():
+    orders = {tuple(Random(s).rank("q", DOCUMENTS, 6)) for s in range(8)}
+    assert len(orders) > 1
+    assert Random(1).rank("q", DOCUMENTS, 6) == Random(1).rank(
+        "q", DOCUMENTS, 6
+    )
+
+
+def test_a_function_is_a_retriever():
+    retriever = as_retriever(lambda query, documents, k: [2, 0, 1])
+    (found,) = retriever.retrieve([example("x")], k=2)
+    assert [d.text for d in found] == [TEXTS[2], TEXTS[0]]
+    wrong = as_retriever(lambda query, documents, k: [99])
+    with pytest.raises(ValueError, match="Received: \\[99\\]"):
+        wrong.retrieve([example("x")])
+    with pytest.raises(ValueError, match="must have the method"):
+        as_retriever(3)
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        BM25().retrieve([example("x")], k=0)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(st.lists(st.text(), min_size=1, max_size=6), st.text())
+def test_any_texts_are_ranked(texts, query):
+    documents = tuple(Document(text) for text in texts)
+    order = BM25().rank(query, documents, 3)
+    assert len(order) == min(3, len(texts)) == len(set(order))
