@@ -6,6 +6,7 @@ computed.
 
 import pathlib
 
+from keras_restpg import prompts
 from keras_restpg.data.longlamp import load_folder
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
@@ -149,7 +150,7 @@ def make_teacher(recipe, causal_lm, examples):
         teacher = load_preset(settings.teacher, "bfloat16")
     engine = SamplingEngine(
         teacher,
-        recipe.sampling.max_prompt_tokens + recipe.sampling.max_new_tokens,
+        settings.max_prompt_tokens,
         settings.max_new_tokens,
         recipe.sampling.memory_mib * 2**20,
     )
@@ -171,7 +172,11 @@ def _scratch(recipe, examples, run, progress):
     texts += [f"{e.prompt}\n{e.expected}" for e in examples]
     vocabulary = run.files.read("base/vocabulary.spm")
     if vocabulary is None:
-        vocabulary = make_vocabulary(texts, recipe.model.vocabulary_size)
+        # Every prompt and output holds the templates' words.
+        fixed = [prompts.REASONING_PROMPT, prompts.REASONING_OUTPUT]
+        vocabulary = make_vocabulary(
+            texts + fixed * len(examples), recipe.model.vocabulary_size
+        )
         run.files.write("base/vocabulary.spm", vocabulary)
     causal_lm = make_gemma(vocabulary, recipe.model, recipe.seed)
     train_or_load_base(causal_lm, texts, recipe, run, progress)

@@ -45,7 +45,7 @@ class Size:
 
 
 QUICK = Size((240, 40, 80), 2000, 60, 30, 4, 1)
-DEFAULT = Size((2400, 200, 800), 30_000, 1500, 300, 8, 2)
+DEFAULT = Size((2400, 200, 800), 30_000, 1200, 300, 8, 2)
 
 
 def demo_recipe(method, size, seed):
@@ -58,12 +58,12 @@ def demo_recipe(method, size, seed):
             "model": {
                 "preset": build.SCRATCH,
                 "num_layers": 2,
-                "hidden_dim": 64,
+                "hidden_dim": 96,
                 "intermediate_dim": 256,
                 "num_heads": 4,
-                "head_dim": 16,
+                "head_dim": 24,
                 "base_steps": size.base_steps,
-                "base_learning_rate": 3e-3,
+                "base_learning_rate": 5e-3,
             },
             "retrieval": {"method": "bm25", "k": 4},
             "reward": {"kind": "rouge1"},

@@ -77,6 +77,9 @@ class Reasoning:
     )
     file: str = _setting("", "JSONL of own reasoning instead of a teacher's")
     temperature: float = _setting(0.7, "the teacher's temperature", low=0.0)
+    max_prompt_tokens: int = _setting(
+        7680, "longest input of the teacher", low=16
+    )
     max_new_tokens: int = _setting(512, "longest summary", low=1)
     max_copied: float = _setting(
         0.2, "share of the target's 5-grams it may leak", low=0.0, high=1.0

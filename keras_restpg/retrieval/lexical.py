@@ -1,5 +1,6 @@
 """BM25 over a user's documents (bm25s)."""
 
+import logging
 import re
 
 import bm25s
@@ -7,6 +8,8 @@ import numpy as np
 
 from keras_restpg.retrieval.retriever import Retriever, indexed_text
 
+# It tells of every index that it builds.
+logging.getLogger("bm25s").setLevel(logging.WARNING)
 _WORD = re.compile(r"\w+")
 
 

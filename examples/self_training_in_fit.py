@@ -1,0 +1,66 @@
+"""REST-PG in a plain `model.fit`, on a small Gemma made here.
+
+    python examples/self_training_in_fit.py [FOLDER]
+
+With weights at hand, take a preset in place of `make_gemma`, your own
+examples in place of the world's, and an `LLMJudge` as the reward.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+import keras  # noqa: E402
+
+import keras_restpg as restpg  # noqa: E402
+from keras_restpg.data.world import World  # noqa: E402
+from keras_restpg.data.world.tokenizer import tokenizer_proto  # noqa: E402
+from keras_restpg.model.scratch import make_gemma  # noqa: E402
+from keras_restpg.recipe import from_dict  # noqa: E402
+
+folder = sys.argv[1] if len(sys.argv) > 1 else "runs/in-fit"
+recipe = from_dict(
+    {
+        "iterations": 1,
+        "model": {"hidden_dim": 32, "intermediate_dim": 64, "head_dim": 8},
+        "sampling": {
+            "num_samples": 4,
+            "max_prompt_tokens": 160,
+            "max_new_tokens": 48,
+        },
+        "selection": {"tau": 0.1},
+        "training": {"steps": 20, "warmup_steps": 2, "batch_size": 32},
+        "evaluation": {"validate_every": 10},
+    }
+)
+world = World(seed=1, users=(64, 16, 16))
+examples = world.examples("train")
+templates = [restpg.prompts.REASONING_PROMPT, restpg.prompts.REASONING_OUTPUT]
+causal_lm = make_gemma(tokenizer_proto(templates), recipe.model, seed=1)
+
+model = restpg.RewardWeightedLM(causal_lm)
+model.compile(optimizer=keras.optimizers.Adam(3e-3, global_clipnorm=1.0))
+with restpg.RunDirectory(folder).open(recipe) as run:
+    training = restpg.SelfTrainingCallback(
+        examples,
+        judge=world.reward,
+        validation=world.examples("validation"),
+        reasoning=[world.teacher(example) for example in examples],
+        recipe=recipe,
+        run=run,
+    )
+    model.fit(
+        training.batches(),
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=training.epochs,
+        initial_epoch=training.initial_epoch,
+        callbacks=[training],
+        shuffle=False,
+        verbose=0,
+    )
+writer = restpg.PersonalizedWriter(
+    causal_lm, max_prompt_tokens=160, max_new_tokens=48
+)
+test = world.examples("test")[0]
+print(writer.write(test.prompt, test.documents).text)
