@@ -13,6 +13,7 @@ import json
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.metrics import overlap_metrics
 from keras_restpg.records import Example
@@ -146,29 +147,16 @@ def read_references(path):
 
 def _objects(path):
     """`(where, object)` of a JSONL file, or of one JSON object over lines."""
-    with open(path, encoding="utf-8") as file:
-        text = file.read()
     try:
-        whole = json.loads(text)
-    except ValueError:
+        with open(path, "rb") as file:
+            whole = json.loads(file.read().decode("utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
+    except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, dict):
         return [(str(path), whole)]
-    return [
-        (f"{path}, line {number}", _object(line, f"{path}, line {number}"))
-        for number, line in enumerate(text.split("\n"), 1)
-        if line.strip()
-    ]
-
-
-def _object(line, where):
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: must be an object. Received: {line[:80]}")
-    return row
+    return reading.objects(path)
 
 
 def _text(row, name, where):

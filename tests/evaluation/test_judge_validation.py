@@ -1,0 +1,87 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from keras_restpg.errors import InputError
+from keras_restpg.evaluation.judge_validation import (
+    agreement,
+    sensitivity,
+    swap_profiles,
+)
+from keras_restpg.records import Document, Example
+
+
+def length(example, answer):
+    """A reward that likes long answers."""
+    return min(len(answer) / 10, 1.0)
+
+
+def write_csv(path, rows):
+    head = "prompt,expected,answer_a,answer_b,choice"
+    path.write_text("\n".join([head, *rows]), encoding="utf-8")
+    return path
+
+
+def test_agreement_counts_pairs_that_are_far_enough_apart(tmp_path):
+    path = write_csv(
+        tmp_path / "c.csv",
+        [
+            "x,y,aaaaaaaaaa,a,a",  # 0.9 apart, agrees
+            "x,y,a,aaaaaaaaaa,b",  # 0.9 apart, agrees
+            "x,y,aaaaaaaa,a,b",  # 0.7 apart, disagrees
+            "x,y,aaa,a,a",  # 0.2 apart, not compared
+            "x,y,aaaaaaaaaa,a,tie",  # no choice
+        ],
+    )
+    found = agreement(path, length)
+    assert (found.pairs, found.compared) == (5, 3)
+    assert found.agreement == pytest.approx(2 / 3)
+    expected = np.corrcoef([0.9, -0.9, 0.7, 0.9], [1, -1, -1, 0])[0, 1]
+    assert found.pearson == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no rows"),
+        (["x,y,a,b,c"], "line 2: `choice` must be"),
+        (["x,y,a"], "line 2: the row has no 'answer_b'"),
+    ],
+)
+def test_rows_that_do_not_fit_are_named(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        agreement(write_csv(tmp_path / "c.csv", rows), length)
+    (tmp_path / "d.csv").write_text("prompt\nx")
+    with pytest.raises(InputError, match="Missing: answer_a"):
+        agreement(tmp_path / "d.csv", length)
+
+
+def examples():
+    return [
+        Example(f"e{i}", "t", f"u{i}", "x", "y", (Document(f"of u{i}"),))
+        for i in range(20)
+    ]
+
+
+def test_profiles_are_swapped_between_users_alone():
+    for before, after in zip(
+        examples(), swap_profiles(examples()), strict=True
+    ):
+        assert after.documents != before.documents
+        assert dataclasses.replace(after, documents=before.documents) == before
+    with pytest.raises(ValueError, match="one user"):
+        swap_profiles(examples()[:1])
+
+
+def test_a_judge_that_knows_users_falls_on_a_line():
+    def write(asked):
+        return [example.documents[0].text for example in asked]
+
+    def knows(example, answer):
+        return float(answer == f"of {example.user}")
+
+    found = sensitivity(examples(), write, knows)
+    assert found.means == pytest.approx((1.0, 0.75, 0.5, 0.25, 0.0))
+    assert found.slope == pytest.approx(-1.0)
+    assert found.r_squared == pytest.approx(1.0)
