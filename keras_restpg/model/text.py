@@ -39,6 +39,8 @@ class Codec:
         stops = (self.end_id, turn_end)
         self.stop_ids = tuple(i for i in stops if i is not None)
         proto = getattr(tokenizer, "proto", None)
+        # Models may pad their vocabulary: ids from here on have no text.
+        self._size = len(tokenizer.get_vocabulary())
         self._pieces = None
         if proto is not None:
             self._pieces = sentencepiece.SentencePieceProcessor(
@@ -74,7 +76,8 @@ class Codec:
         for token_id in token_ids:
             if token_id in self.stop_ids:
                 break
-            if token_id not in (self.pad_id, self.start_id):
+            known = token_id < self._size
+            if known and token_id not in (self.pad_id, self.start_id):
                 kept.append(int(token_id))
         if self._pieces is not None:
             return self._pieces.decode(kept)

@@ -42,7 +42,7 @@ def gemma3(**options):
         dtype=options.pop("dtype", "float32"),
         **options,
     )
-    return _roughen(backbone)
+    return roughen(backbone)
 
 
 def _gemma(**options):
@@ -57,10 +57,10 @@ def _gemma(**options):
         dtype=options.pop("dtype", "float32"),
         **options,
     )
-    return _roughen(backbone)
+    return roughen(backbone)
 
 
-def _roughen(backbone):
+def roughen(backbone):
     """Fresh norms are all zeros, which would hide an error in them."""
     for variable in backbone.trainable_variables:
         if variable.name == "scale":
