@@ -108,14 +108,15 @@ def _talk(parser):
 def _demo(options):
     from keras_restpg import demo
 
-    size = demo.QUICK if options.quick else demo.DEFAULT
-    if options.full:
-        return demo.full(options.out, options.seed, _progress(options))
-    world = demo.Demo(options.out, options.seed, size, _progress(options))
+    progress = _progress(options)
     with _stop_message(f"keras-restpg demo --out {options.out}"):
+        if options.full:
+            print(demo.full(options.out, options.seed, progress))
+            return
+        size = demo.QUICK if options.quick else demo.DEFAULT
+        world = demo.Demo(options.out, options.seed, size, progress)
         world.run()
     print(world.summary())
-    return 0
 
 
 def _run(options):
@@ -137,7 +138,6 @@ def _run(options):
     if results:
         print(as_text(main_table(results, run.splits["test"])))
     print(f"Report: {out}/report.html")
-    return 0
 
 
 def _recipe(options):

@@ -216,7 +216,9 @@ class Demo:
         causal_lm = make_gemma(
             tokenizer_proto(templates), recipe.model, self.seed
         )
-        texts = self.world.base_corpus(self.size.texts)
+        texts = self.world.base_corpus(
+            self.size.texts, template=prompts.REASONING_OUTPUT
+        )
         build.train_or_load_base(causal_lm, texts, recipe, run, self.progress)
         return causal_lm
 
@@ -251,3 +253,34 @@ class Demo:
                 f"{self.python_share:.1%} of the time."
             ],
         )
+
+
+def full(out, seed, progress, count=5):
+    """The demo on fresh seeds, and the mean over them as text.
+
+    Args:
+        out: folder; each seed has its own in it.
+        seed: the seeds are the `count` after this one.
+        progress: a `Progress`.
+        count: how many seeds.
+    """
+    rows, values = [], []
+    for each in range(seed + 1, seed + 1 + count):
+        demo = Demo(f"{out}/seed-{each}", each, DEFAULT, progress)
+        demo.run()
+        found = demo.shown()
+        test = demo.splits["test"]
+        values.append([macro_average(result, test) for result in found])
+        rows.append([str(each), *(f"{value:.4f}" for value in values[-1])])
+    values = np.array(values)
+    head = ["seed", *(result.title for result in found)]
+    rows.append(["mean", *(f"{value:.4f}" for value in values.mean(axis=0))])
+    lines = [as_text([head, *rows])]
+    for better, worse in ((3, 2), (2, 0), (3, 1)):
+        p = paired_p(values[:, better], values[:, worse])
+        gain = (values[:, better] - values[:, worse]).mean()
+        lines.append(
+            f"{head[better + 1]} over {head[worse + 1]}: {gain:+.4f}, "
+            f"p = {p:.2g} over seeds (two-tailed paired t-test)"
+        )
+    return "\n".join(lines)

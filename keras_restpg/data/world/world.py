@@ -85,10 +85,10 @@ class World:
         """The share of a reasoning's bullets that are true, 0 to 1."""
         return sum(self.right(example, text)) / 3
 
-    def base_corpus(self, size, seed=0):
+    def base_corpus(self, size, seed=0, template="{reasoning}\n\n{answer}"):
         """`size` texts to train a base model on (see corpus.py)."""
         rng = people.generator(self.seed, 4, seed)
         return [
-            corpus.corpus_text(rng, self.facts, self.settings)
+            corpus.corpus_text(rng, self.facts, self.settings, template)
             for _ in range(size)
         ]

@@ -1,0 +1,84 @@
+"""A whole small run in a process of its own: `python -m tests.small_run OUT`.
+
+All stages: base, the teacher's reasoning, supervised fine-tuning, sampling,
+judging, two iterations, evaluation, report.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
+
+from keras_restpg.progress import Progress, Stopped  # noqa: E402
+from keras_restpg.recipe import from_dict  # noqa: E402
+from keras_restpg.records import Document, Example  # noqa: E402
+from keras_restpg.run import RestPG  # noqa: E402
+
+RECIPE = from_dict(
+    {
+        "iterations": 2,
+        "model": {
+            "preset": "scratch",
+            "vocabulary_size": 500,
+            "num_layers": 1,
+            "hidden_dim": 32,
+            "intermediate_dim": 32,
+            "num_heads": 1,
+            "head_dim": 8,
+            "base_steps": 10,
+        },
+        "retrieval": {"method": "bm25", "k": 1},
+        "reasoning": {
+            "teacher": "self",
+            "max_new_tokens": 8,
+            "attempts": 1,
+            "max_copied": 1.0,
+        },
+        "sampling": {
+            "num_samples": 2,
+            "max_prompt_tokens": 192,
+            "max_new_tokens": 64,
+        },
+        "reward": {"kind": "rouge1"},
+        "selection": {"tau": 0.5, "on_empty": "lower_tau"},
+        "training": {
+            "steps": 60,
+            "warmup_steps": 2,
+            "batch_size": 16,
+            "learning_rate": 0.02,
+        },
+        "evaluation": {"validate_every": 20},
+    }
+)
+WORDS = "warm cold old new red blue tall small".split()
+
+
+def examples(split, count):
+    return [
+        Example(
+            f"{split}-{i}",
+            "review",
+            f"user-{i}",
+            "write",
+            f"it is {WORDS[i % 8]}",
+            (Document(f"{WORDS[i % 8]} again"),),
+        )
+        for i in range(count)
+    ]
+
+
+def main(out):
+    splits = {
+        "train": examples("train", 16),
+        "val": examples("val", 4),
+        "test": examples("test", 4),
+    }
+    try:
+        RestPG(RECIPE, out, splits, progress=Progress(quiet=True)).run()
+    except Stopped:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
