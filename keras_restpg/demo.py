@@ -45,7 +45,7 @@ class Size:
 
 
 QUICK = Size((240, 40, 80), 2000, 60, 30, 4, 1)
-DEFAULT = Size((2400, 200, 800), 30_000, 1200, 300, 8, 2)
+DEFAULT = Size((4800, 200, 800), 30_000, 1200, 400, 8, 2)
 
 
 def demo_recipe(method, size, seed):

@@ -22,7 +22,7 @@ def score_by_iteration(curves):
     for (label, values), color in zip(curves.items(), _COLORS, strict=False):
         axes.plot(range(len(values)), values, "o-", label=label, color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    _legend(figure)
     return _png(figure)
 
 
@@ -42,7 +42,7 @@ def reward_histogram(histograms):
         color = _COLORS[number % len(_COLORS)]
         axes.bar(places, shares, width, label=label, color=color)
     axes.set_xticks(range(len(names)), names)
-    axes.legend(frameon=False)
+    _legend(figure)
     return _png(figure)
 
 
@@ -62,7 +62,7 @@ def accept_rate(rates):
         axes.bar(places, values, width, label=label, color=color)
     axes.set_xticks(range(len(tasks)), tasks)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.legend(frameon=False)
+    _legend(figure)
     return _png(figure)
 
 
@@ -97,7 +97,7 @@ def losses(curves):
         steps = range(1, len(values) + 1)
         axes.plot(steps, values, style, label=label, color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8)
+    _legend(figure)
     return _png(figure)
 
 
@@ -107,6 +107,11 @@ def _axes(x, y):
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _legend(figure):
+    """Beside the picture, where it hides nothing."""
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
 
 
 def _png(figure):
