@@ -89,6 +89,14 @@ def _parser():
         action="store_true",
         help="outputs hold reasoning: compare the final answers",
     )
+    convert = _add(
+        commands, "contriever", _contriever, "convert the public Contriever"
+    )
+    convert.add_argument("source", help="folder of pytorch_model.bin")
+    convert.add_argument("target", help="folder of the preset to write")
+
+    stats = _add(commands, "stats", _stats, "sizes of a folder's data")
+    stats.add_argument("folder", help="of <task>_train.jsonl and so on")
     return parser
 
 
@@ -180,6 +188,19 @@ def _judge(options):
         options.predictions, options.references, reward, options.reasoning
     )
     print(scored.table())
+
+
+def _contriever(options):
+    from keras_restpg.retrieval.contriever import convert
+
+    convert(options.source, options.target)
+    print(f"Set retrieval.preset = {options.target!r} in the recipe.")
+
+
+def _stats(options):
+    from keras_restpg.data.stats import table
+
+    print(table(options.folder))
 
 
 def _progress(options):

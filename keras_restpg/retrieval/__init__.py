@@ -7,6 +7,8 @@ import importlib
 
 _PUBLIC = {
     "BM25": "lexical",
+    "Contriever": "contriever",
+    "DenseRetriever": "dense",
     "MostRecent": "retriever",
     "Random": "retriever",
     "Retriever": "retriever",

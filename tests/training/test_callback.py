@@ -19,8 +19,6 @@ from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
 from tests.model import vocabulary
 
-pytestmark = pytest.mark.backend
-
 
 def recipe(**selection):
     return from_dict(
@@ -131,6 +129,7 @@ def whole(tmp_path_factory):
     return folder, watch, model, before
 
 
+@pytest.mark.backend
 def test_each_iteration_starts_from_the_base_bit_for_bit(whole):
     _, watch, _, before = whole
     assert len(watch.weights) == 6
@@ -141,6 +140,7 @@ def test_each_iteration_starts_from_the_base_bit_for_bit(whole):
         assert watch.steps[begin + 1] == 2
 
 
+@pytest.mark.backend
 def test_each_iteration_trains_on_its_own_samples(whole):
     folder, watch, model, _ = whole
     run = RunDirectory(folder)
@@ -162,6 +162,7 @@ def test_each_iteration_trains_on_its_own_samples(whole):
             assert ids in known or len(ids) == 12
 
 
+@pytest.mark.backend
 def test_only_samples_of_at_least_tau_are_trained_on(whole):
     folder, watch, _, _ = whole
     run = RunDirectory(folder)
@@ -174,6 +175,7 @@ def test_only_samples_of_at_least_tau_are_trained_on(whole):
     assert all(np.isclose(passed, each, atol=1e-5).any() for each in used)
 
 
+@pytest.mark.backend
 def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
     folder, _, model, _ = whole
     run = RunDirectory(folder)
@@ -253,6 +255,7 @@ def test_nothing_kept_stops_before_training_with_the_histogram(tmp_path):
     assert (tmp_path / "iteration-1/samples/00000.jsonl").exists()
 
 
+@pytest.mark.backend
 def test_reasoning_is_learned_before_the_answer():
     taught = [Reasoning(e.id, "likes letter") for e in examples("train", 6)]
     watch = Watch()
