@@ -95,7 +95,7 @@ def make_retriever(recipe):
         if not settings.preset:
             raise InputError(
                 "retrieval.method 'contriever' needs retrieval.preset: a "
-                "folder made by `keras-restpg contriever`. Or set "
+                "folder made by `keras-restpg contriever convert`. Or set "
                 "retrieval.method to 'bm25'."
             )
         return retrieval.Contriever.from_preset(settings.preset)

@@ -89,14 +89,15 @@ def _parser():
         action="store_true",
         help="outputs hold reasoning: compare the final answers",
     )
-    convert = _add(
-        commands, "contriever", _contriever, "convert the public Contriever"
-    )
+    data = _group(commands, "data", "look at a data set")
+    stats = _add(data, "stats", _stats, "its sizes, as in Table 2")
+    stats.add_argument("folder", help="of <task>_train.jsonl and so on")
+
+    contriever = _group(commands, "contriever", "the paper's retriever")
+    about = "turn the public files into a KerasHub preset"
+    convert = _add(contriever, "convert", _contriever, about)
     convert.add_argument("source", help="folder of pytorch_model.bin")
     convert.add_argument("target", help="folder of the preset to write")
-
-    stats = _add(commands, "stats", _stats, "sizes of a folder's data")
-    stats.add_argument("folder", help="of <task>_train.jsonl and so on")
     return parser
 
 
@@ -104,6 +105,11 @@ def _add(commands, name, command, about):
     parser = commands.add_parser(name, help=about, description=about)
     parser.set_defaults(command=command)
     return parser
+
+
+def _group(commands, name, about):
+    parser = commands.add_parser(name, help=about, description=about)
+    return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
 def _talk(parser):

@@ -86,6 +86,8 @@ def test_bad_data_ends_with_one_message(tmp_path, capsys, text, message):
         (["status", "none"], "holds no run"),
         (["write", "none", "x", "--documents", "none.txt"], "none.txt"),
         (["judge", "none.json", "none.json"], "none.json"),
+        (["data", "stats", "none"], "none: there is no such folder"),
+        (["contriever", "convert", "none", "x"], "pytorch_model.bin"),
     ],
 )
 def test_what_is_not_there_is_named(

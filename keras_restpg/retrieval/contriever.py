@@ -121,7 +121,7 @@ class Contriever(DenseRetriever):
         if not vocabulary.is_file() or not (folder / "config.json").is_file():
             raise InputError(
                 f"{folder} holds no converted Contriever. Make it with "
-                "`keras-restpg contriever SOURCE FOLDER`."
+                "`keras-restpg contriever convert`."
             )
         bert = keras_hub.models.BertBackbone.from_preset(str(folder))
         name = (folder / "fingerprint.txt").read_text(encoding="ascii")

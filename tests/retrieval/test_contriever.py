@@ -13,6 +13,8 @@ from keras_restpg.retrieval.contriever import convert
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+pytestmark = pytest.mark.backend
+
 TEXTS = [
     "a plain text",
     "ÀÉÎ Ünïcödé Straße",
