@@ -6,6 +6,7 @@ Names load on first use: readers of formats that are not used cost nothing.
 import importlib
 
 _PUBLIC = {
+    "build_email_task": "avocado",
     "Columns": "own",
     "drop_near_copies": "own",
     "hold_out": "own",

@@ -24,6 +24,8 @@ from keras_restpg.errors import InputError
 
 # Outputs of a prompt that go together, before filling up.
 _WIDTHS = (1, 2, 4, 6, 8, 10)
+# Shapes of batches, at most: each is compiled.
+_SHAPES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Batches:
         self.seed = seed
         self.shapes = _merged(
             {index: _shape(item) for index, item in enumerate(tokens)},
-            max(1, len(tokens) // 8),
+            -(-len(tokens) // _SHAPES),
         )
         self._epoch = None, None
 
@@ -191,12 +193,10 @@ def _merged(shapes, least):
     groups = {}
     for index, shape in shapes.items():
         groups.setdefault(shape, []).append(index)
-    for shape in sorted(groups, key=lambda s: s[0] * 4 + s[1] * s[2]):
-        # It may have been the target of a smaller one.
-        if shape not in groups or len(groups) == 1:
-            continue
+    while len(groups) > 1:
+        shape = min(groups, key=lambda s: (len(groups[s]), _tokens(s), s))
         if len(groups[shape]) >= least:
-            continue
+            break
         members = groups.pop(shape)
         target = min(
             groups,

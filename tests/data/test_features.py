@@ -91,7 +91,7 @@ def test_an_epoch_has_every_output_once(items, batch_size, micro):
     expected = [(t.prompt[0], len(o)) for t in tokens for o in t.outputs]
     assert sorted(found) == sorted(expected)
     shapes = {batch["response_ids"].shape for batch in epoch}
-    assert len(shapes) <= 10
+    assert len(shapes) <= 8
     again = Batches(tokens, batch_size, micro, seed=3)
     for name, array in again.batch(len(batches)).items():
         np.testing.assert_array_equal(array, batches.batch(len(batches))[name])
