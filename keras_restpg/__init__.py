@@ -14,6 +14,8 @@ from keras_restpg._version import __version__
 # Public name -> the module that holds it.
 _PUBLIC = {
     "BM25": "retrieval",
+    "Contriever": "retrieval",
+    "DenseRetriever": "retrieval",
     "Document": "records",
     "Example": "records",
     "InputError": "errors",

@@ -34,9 +34,11 @@ class MeanEmbedder:
         bert: a `keras_hub.models.BertBackbone`.
         vocabulary: path of `vocab.txt`.
         max_tokens: where a text is cut.
+        rows: texts of a batch; None: as many as make a good one.
     """
 
-    def __init__(self, bert, vocabulary, max_tokens=512):
+    def __init__(self, bert, vocabulary, max_tokens=512, rows=None):
+        self.rows = rows
         self.tokenizer = tokenizers.BertWordPieceTokenizer(
             str(vocabulary), lowercase=True, strip_accents=True
         )
@@ -65,7 +67,7 @@ class MeanEmbedder:
         vectors, first = {}, 0
         while first < len(order):
             length = self._fitting(len(ids[order[first]]))
-            rows = max(_BATCH_TOKENS // length, 1)
+            rows = self.rows or max(_BATCH_TOKENS // length, 1)
             members = [
                 i for i in order[first : first + rows] if len(ids[i]) <= length
             ]
