@@ -2,7 +2,8 @@
 
 A tiny Gemma is trained from scratch on the world's common knowledge as the
 base checkpoint (`data/world`), and each method starts from it. Settings were
-chosen on validation users; the table is on test users, whatever comes out.
+chosen on seed 0 and hold for all methods; the table is on test users, whatever
+comes out.
 
 Deviations from the paper: the sizes, the learning rate (a tiny model needs a
 larger one), Adam, and τ, which the base's few good samples decide.
