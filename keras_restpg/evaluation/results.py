@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.records import Sample, Score, ScoredSample
+from keras_restpg.records import ScoredSample
 
 # What a stage's model is called in the paper's tables.
 NAMES = {
@@ -70,26 +70,3 @@ def tasks_of(examples):
         name: [example for example in examples if example.task == name]
         for name in names
     }
-
-
-def load_result(run, folder, reasons, iteration):
-    """The `Result` in a run directory, or None where it is not whole.
-
-    Args:
-        run: a `RunDirectory`.
-        folder: of the result's shards.
-        reasons: whether the method reasons.
-        iteration: int.
-    """
-    samples = run.shards(f"{folder}/samples", Sample)
-    scores = run.shards(f"{folder}/scores", Score)
-    outputs = {}
-    for key in samples.keys():
-        part, marks = samples.get(key), scores.get(key)
-        if part is None or marks is None:
-            return None
-        for sample, score in zip(part, marks, strict=True):
-            outputs[sample.example_id] = ScoredSample(sample, score)
-    if not outputs:
-        return None
-    return Result(method_of(reasons, iteration), iteration, outputs)
