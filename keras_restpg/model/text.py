@@ -10,9 +10,6 @@ import re
 
 import sentencepiece
 
-# It tells of every vocabulary that it loads.
-sentencepiece.set_min_log_level(1)
-
 _CONTROL = re.compile(
     r"(?<=<)(?=(?:bos|eos|pad|unk|mask|2mass|img|start_of_turn|end_of_turn"
     r"|start_of_image|end_of_image|unused\d+)>)|(?<=\[)(?=@BOS@\])"
