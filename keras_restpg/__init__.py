@@ -7,11 +7,10 @@ Names load on first use, so that `import keras_restpg` and the command line
 start without loading a backend.
 """
 
-import importlib
-
+from keras_restpg._lazy import lazy
 from keras_restpg._version import __version__
 
-# Public name -> the module that holds it.
+# Public name -> the module that holds it; rooms are modules themselves.
 _PUBLIC = {
     "BM25": "retrieval",
     "Contriever": "retrieval",
@@ -37,27 +36,14 @@ _PUBLIC = {
     "TrainingExample": "records",
     "algorithm_1": "algorithm",
     "paper_optimizer": "training.optimizer",
+    "data": "data",
+    "evaluation": "evaluation",
+    "prompts": "prompts",
+    "reasoning": "reasoning",
+    "records": "records",
+    "retrieval": "retrieval",
+    "rewards": "rewards",
 }
-_MODULES = (
-    "data",
-    "prompts",
-    "reasoning",
-    "records",
-    "retrieval",
-    "rewards",
-)
 
-__all__ = [*_PUBLIC, *_MODULES, "__version__"]
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        module = importlib.import_module(f"keras_restpg.{_PUBLIC[name]}")
-        return getattr(module, name)
-    if name in _MODULES:
-        return importlib.import_module(f"keras_restpg.{name}")
-    raise AttributeError(f"module 'keras_restpg' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__all__ = [*_PUBLIC, "__version__"]
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -9,7 +9,15 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "keras_restpg"
 # What every room may import.
-COMMON = {"_version", "algorithm", "backend", "errors", "progress", "recipe"}
+COMMON = {
+    "_lazy",
+    "_version",
+    "algorithm",
+    "backend",
+    "errors",
+    "progress",
+    "recipe",
+}
 COMMON |= {"records", "store"}
 ROOMS = [
     "data",

@@ -3,7 +3,7 @@
 Names load on first use: readers of formats that are not used cost nothing.
 """
 
-import importlib
+from keras_restpg._lazy import lazy
 
 _PUBLIC = {
     "build_email_task": "avocado",
@@ -22,14 +22,4 @@ _PUBLIC = {
 }
 
 __all__ = list(_PUBLIC)
-
-
-def __getattr__(name):
-    if name not in _PUBLIC:
-        raise AttributeError(f"keras_restpg.data has no attribute {name!r}")
-    module = importlib.import_module(f"keras_restpg.data.{_PUBLIC[name]}")
-    return getattr(module, name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -1,6 +1,6 @@
 """Rewards: the judge of the paper, others, and what is done with them."""
 
-import importlib
+from keras_restpg._lazy import lazy
 
 # Public name -> the file that holds it. Loaded on first use: the judge needs
 # a backend, ROUGE does not.
@@ -21,14 +21,4 @@ _PUBLIC = {
 }
 
 __all__ = list(_PUBLIC)
-
-
-def __getattr__(name):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
-    return getattr(module, name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _PUBLIC)
