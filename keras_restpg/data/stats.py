@@ -7,6 +7,26 @@ from keras_restpg.data.longlamp import SPLITS, load_folder
 from keras_restpg.errors import InputError
 
 COLUMNS = ("input words", "output words", "profile documents")
+# Table 2: examples of train, val and test, and the sizes (of which split the
+# paper does not say).
+PAPER = {
+    "email completion": (
+        (3286, 958, 823),
+        ((46.45, 21.45), (92.59, 60.68), (85.65, 51.67)),
+    ),
+    "abstract generation": (
+        (13693, 4560, 4560),
+        ((33.82, 5.71), (144.28, 68.40), (120.30, 118.81)),
+    ),
+    "review writing": (
+        (14745, 1826, 1822),
+        ((119.39, 73.06), (304.54, 228.61), (34.39, 57.31)),
+    ),
+    "topic writing": (
+        (11442, 2452, 2453),
+        ((28.36, 36.08), (263.03, 243.34), (50.39, 2898.60)),
+    ),
+}
 
 
 def rows(examples):
@@ -45,9 +65,8 @@ def table(folder):
     Raises:
         InputError: files that do not fit, or none at all.
     """
-    lines = [f"{'task':<28}{'split':<7}{'examples':>9}"]
-    lines[0] += "".join(f"{name:>22}" for name in COLUMNS)
-    for split in SPLITS:
+    lines = [_line("task", "split", "examples", COLUMNS)]
+    for number, split in enumerate(SPLITS):
         try:
             examples = load_folder(folder, split)
         except InputError as error:
@@ -55,8 +74,21 @@ def table(folder):
                 raise
             continue
         for task, (count, sizes) in rows(examples).items():
-            cells = "".join(f"{m:>13.2f} ± {d:<6.2f}" for m, d in sizes)
-            lines.append(f"{task:<28}{split:<7}{count:>9}{cells}")
+            lines.append(_line(task, split, count, _cells(sizes)))
+            # A split of the paper's size is taken to be the paper's.
+            for name, (counts, sizes) in PAPER.items():
+                if counts[number] == count:
+                    name = f"  the paper's {name}"
+                    lines.append(_line(name, split, count, _cells(sizes)))
     if len(lines) == 1:
         raise InputError(f"{folder}: there is no file <task>_<split>.")
     return "\n".join(lines)
+
+
+def _cells(sizes):
+    return [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in sizes]
+
+
+def _line(task, split, count, cells):
+    cells = "".join(f"{cell:>20}" for cell in cells)
+    return f"{task:<34}{split:<6}{count:>9}{cells}"

@@ -1,4 +1,8 @@
-"""Validation: the mean reward at low temperature, task by task (§B)."""
+"""Validation: the mean reward at low temperature, task by task (§B).
+
+Deviation: the first examples of each task are taken, where the paper draws
+1,024 of them at random.
+"""
 
 import collections
 import dataclasses

@@ -31,3 +31,22 @@ def test_a_folder_is_printed(tmp_path):
     (tmp_path / "topic_val.jsonl").write_text(json.dumps(row))
     lines = stats.table(tmp_path).split("\n")
     assert lines[1].split()[:3] == ["topic", "val", "1"]
+
+
+def test_a_split_of_the_papers_size_has_the_papers_numbers(
+    tmp_path, monkeypatch
+):
+    sizes = ((1.0, 0.5), (2.0, 0.5), (3.0, 0.5))
+    monkeypatch.setattr(stats, "PAPER", {"topics": ((9, 1, 9), sizes)})
+    row = {
+        "author": "a",
+        "input": "one two",
+        "output": "three",
+        "profile": [{"content": "c", "summary": "s"}],
+    }
+    for split in ("val", "test"):
+        path = tmp_path / f"topic_{split}.jsonl"
+        path.write_text(json.dumps(row))
+    lines = stats.table(tmp_path).split("\n")
+    assert [line.split()[0] for line in lines[1:]] == ["topic", "the", "topic"]
+    assert "3.00 ± 0.50" in lines[2]
