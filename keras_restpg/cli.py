@@ -28,6 +28,10 @@ def main(arguments=None):
         return 2
     except ModuleNotFoundError as error:
         return _missing(error)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it, as `head` has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
         return 130
