@@ -144,16 +144,16 @@ class RestPG:
             self.progress,
             self.run_directory,
         )
-        checkpoints = training.checkpoints
         return [
-            self._result(outputs, checkpoints, number, name)
-            for number, name in enumerate(checkpoints.names)
+            self._result(outputs, training, number, name)
+            for number, name in enumerate(training.checkpoints.names)
         ]
 
-    def _result(self, outputs, checkpoints, number, name):
+    def _result(self, outputs, training, number, name):
         folder, recipe = f"{name}/test", self.recipe
+        checkpoints = training.checkpoints
         self.run_directory.stage(folder, checkpoints.fingerprints[name])
-        checkpoints.load_best(name, self.causal_lm)
+        checkpoints.load_best(name, training.model)
         scored = outputs.scored(
             f"{name}: test",
             Sampling(

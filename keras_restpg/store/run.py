@@ -6,7 +6,7 @@
     sft/, iteration-1/, …           one folder a stage:
         samples/, scores-<name>/        shards (stages of self-training)
         validation.jsonl                scores of each validation
-        weights/best.weights.h5         and last, with their checksums
+        weights/best.h5                 and last, with their checksums
     results/                        outputs and scores on the test split
     metrics.jsonl, report.html
 
@@ -16,9 +16,14 @@ the stage's folder is moved aside, never deleted, and the stage begins anew;
 stages before it stay.
 """
 
+import io
 import json
 import os
 import tempfile
+
+import h5py
+import ml_dtypes
+import numpy as np
 
 from keras_restpg import recipe as recipes
 from keras_restpg.errors import InputError
@@ -152,10 +157,7 @@ class RunDirectory:
             model.save_weights(path)
             with open(path, "rb") as file:
                 data = file.read()
-        self.files.write(name, data)
-        if digest(self.files.read(name) or b"") != digest(data):
-            raise InputError(f"{self.files.url}/{name} was not saved soundly.")
-        self.files.write(f"{name}.sha256", digest(data).encode())
+        self._save(name, data)
 
     def load_weights(self, name, model):
         """Loads what `save_weights` saved.
@@ -163,8 +165,8 @@ class RunDirectory:
         Returns:
             Whether there were sound weights to load.
         """
-        data, check = self.files.read(name), self.files.read(f"{name}.sha256")
-        if data is None or check is None or digest(data) != check.decode():
+        data = self._sound(name)
+        if data is None:
             return False
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "x.weights.h5")
@@ -172,6 +174,54 @@ class RunDirectory:
                 file.write(data)
             model.load_weights(path)
         return True
+
+    def save_arrays(self, name, arrays):
+        """Saves NumPy arrays in order, as HDF5, compared after saving.
+
+        Unlike Keras' own weights files it leaves LoRA's factors apart from
+        the weights under them, and holds what is trained alone.
+
+        Args:
+            name: of the file.
+            arrays: iterable of arrays; bfloat16 among them is fine.
+        """
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as file:
+            for number, array in enumerate(arrays):
+                kind = array.dtype.name
+                if kind == "bfloat16":  # HDF5 does not know it.
+                    array = array.view("uint16")
+                file[f"{number:05d}"] = array
+                file[f"{number:05d}"].attrs["dtype"] = kind
+        self._save(name, buffer.getvalue())
+
+    def load_arrays(self, name):
+        """The list that `save_arrays` saved, None where it is not sound."""
+        data = self._sound(name)
+        if data is None:
+            return None
+        with h5py.File(io.BytesIO(data), "r") as file:
+            return [
+                np.array(file[key]).view(
+                    ml_dtypes.bfloat16
+                    if file[key].attrs["dtype"] == "bfloat16"
+                    else file[key].dtype
+                )
+                for key in sorted(file)
+            ]
+
+    def _save(self, name, data):
+        self.files.write(name, data)
+        if digest(self.files.read(name) or b"") != digest(data):
+            raise InputError(f"{self.files.url}/{name} was not saved soundly.")
+        self.files.write(f"{name}.sha256", digest(data).encode())
+
+    def _sound(self, name):
+        """A file's bytes, None where it is missing or damaged."""
+        data, check = self.files.read(name), self.files.read(f"{name}.sha256")
+        if data is None or check is None:
+            return None
+        return data if digest(data).encode() == check else None
 
     def _check_recipe(self, recipe):
         old = self.recipe()

@@ -192,7 +192,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         self._lines.close()
         name = self.checkpoints.state().get("stage")
         if name:
-            self.checkpoints.load_best(name, self.model.causal_lm)
+            self.checkpoints.load_best(name, self.model)
 
     def _outputs(self, examples):
         """`Outputs` of examples and the documents in their prompts."""
@@ -280,7 +280,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     def _load_best(self, index):
         name = self._entered[index].name
-        self.checkpoints.load_best(name, self.model.causal_lm)
+        self.checkpoints.load_best(name, self.model)
 
     def _log(self, epoch, stage, logs, scores):
         values = {name: float(value) for name, value in logs.items()}

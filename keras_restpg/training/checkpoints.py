@@ -1,5 +1,8 @@
 """How far a run has come: its weights and `state.json`."""
 
+import numpy as np
+from keras import ops
+
 from keras_restpg.errors import InputError
 
 
@@ -68,10 +71,10 @@ class Checkpoints:
         old = self.state()
         best = old.get("best") if inside else None
         if score is None or best is None or score > best:
-            self.run.save_weights(_best(name), model.causal_lm)
+            self.run.save_arrays(_best(name), host(model.trainable_variables))
             best = score
-        last = f"{name}/weights/last-{epoch}.weights.h5"
-        self.run.save_weights(last, model)
+        last = f"{name}/weights/last-{epoch}.h5"
+        self.run.save_arrays(last, host(_all(model)))
         number = self.names.index(name)
         self.run.write_json(
             "state.json",
@@ -98,24 +101,37 @@ class Checkpoints:
         Raises:
             InputError: they are missing or damaged.
         """
-        self._load(self.state().get("last", "the last weights"), model)
+        self._load(self.state().get("last", "the last weights"), _all(model))
 
-    def load_best(self, name, causal_lm):
-        """The best weights of a stage.
+    def load_best(self, name, model):
+        """The best weights of a stage into a `RewardWeightedLM`.
 
         Raises:
             InputError: they are missing or damaged.
         """
-        self._load(_best(name), causal_lm)
+        self._load(_best(name), model.trainable_variables)
 
-    def _load(self, name, model):
-        if not self.run.load_weights(name, model):
+    def _load(self, name, variables):
+        arrays = self.run.load_arrays(name)
+        if arrays is None or len(arrays) != len(variables):
             raise InputError(
                 f"{self.run.files.url}/{name} is missing or damaged. Remove "
                 f"{self.run.files.url}/state.json: samples are kept, "
                 "trainings are done anew."
             )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+
+def host(variables):
+    """Copies of variables' values in host memory, a list of arrays."""
+    return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
+
+
+def _all(model):
+    """What a training goes on with."""
+    return [*model.trainable_variables, *model.optimizer.variables]
 
 
 def _best(name):
-    return f"{name}/weights/best.weights.h5"
+    return f"{name}/weights/best.h5"

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_restpg.data.features import Batches, tokenize
+from keras_restpg.training.checkpoints import host
 
 
 class Maximization:
@@ -29,11 +30,11 @@ class Maximization:
         self.recipe = recipe
         self.step = 0
         self.batches = None
-        self._base = _host(model.trainable_variables)
+        self._base = host(model.trainable_variables)
         # Most of a new optimiser's state is zeros, which need no copy.
         self._optimizer = [
             value if np.any(value) else None
-            for value in _host(model.optimizer.variables)
+            for value in host(model.optimizer.variables)
         ]
 
     def begin(self, stage):
@@ -71,10 +72,6 @@ class Maximization:
         batch = self.batches.batch(self.step)
         self.step += 1
         return batch
-
-
-def _host(variables):
-    return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
 
 
 def _seed(seed, name):

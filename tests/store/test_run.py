@@ -1,4 +1,5 @@
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -60,6 +61,20 @@ def test_weights_come_back_bit_for_bit(tmp_path):
     assert run.load_weights("w/a.weights.h5", loaded)
     for ours, theirs in zip(loaded.weights, saved.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_arrays_come_back_bit_for_bit(tmp_path):
+    run = RunDirectory(tmp_path)
+    arrays = [
+        np.arange(6, dtype="float32").reshape(2, 3),
+        np.array(3, "int32"),
+        np.array([1.5, -2.0], ml_dtypes.bfloat16),
+    ]
+    run.save_arrays("a.h5", arrays)
+    for ours, theirs in zip(run.load_arrays("a.h5"), arrays, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+    assert run.load_arrays("b.h5") is None
 
 
 def test_damaged_weights_are_not_loaded(tmp_path):

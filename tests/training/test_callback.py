@@ -7,7 +7,6 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.progress import Progress, Stopped
@@ -15,6 +14,7 @@ from keras_restpg.recipe import from_dict
 from keras_restpg.records import Document, Example, Reasoning, Sample, Score
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.callback import SelfTrainingCallback
+from keras_restpg.training.checkpoints import host
 from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
 from tests.model import vocabulary
@@ -92,17 +92,19 @@ class StopAt(keras.callbacks.Callback):
 
 
 def weights_of(model):
-    return [np.array(ops.convert_to_numpy(v)) for v in model.weights]
+    return host(model.weights)
 
 
-def fit(run, settings=None, progress=None, beside=(), reasoning=None):
-    model = RewardWeightedLM(vocabulary.causal_lm())
+def fit(run, settings=None, progress=None, beside=(), lora=0):
+    causal_lm = vocabulary.causal_lm()
+    if lora:
+        causal_lm.backbone.enable_lora(lora)
+    model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
     training = SelfTrainingCallback(
         examples("train", 6),
         judge=reward,
         validation=examples("val", 4),
-        reasoning=reasoning,
         recipe=settings or recipe(),
         run=run,
         progress=progress or Progress(quiet=True),
@@ -181,12 +183,10 @@ def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
     run = RunDirectory(folder)
     kinds = [line["kind"] for line in run.read_log("metrics.jsonl")]
     assert kinds.count("epoch") == 6 and kinds.count("expectation") == 2
-    best = vocabulary.causal_lm()
-    assert run.load_weights("iteration-2/weights/best.weights.h5", best)
-    for ours, theirs in zip(
-        weights_of(model.causal_lm), weights_of(best), strict=True
-    ):
-        np.testing.assert_array_equal(ours, theirs)
+    best = run.load_arrays("iteration-2/weights/best.h5")
+    ours = host(model.trainable_variables)
+    for mine, kept in zip(ours, best, strict=True):
+        np.testing.assert_array_equal(mine, kept)
 
 
 def outcome(folder):
@@ -240,9 +240,9 @@ def test_another_threshold_uses_the_samples_again(whole, tmp_path):
     after = outcome(tmp_path)
     same = "iteration-1/samples/00000.jsonl"
     assert after[same] == before[same]
-    changed = "iteration-1/weights/best.weights.h5"
+    changed = "iteration-1/weights/best.h5"
     assert after[changed] != before[changed]
-    old = "iteration-1/weights.old-1/best.weights.h5"
+    old = "iteration-1/weights.old-1/best.h5"
     assert after[old] == before[changed]
 
 
@@ -308,3 +308,19 @@ def test_wrong_steps_and_doubled_ids_are_refused_at_once(tmp_path):
     )
     with pytest.raises(ValueError, match="steps_per_epoch"):
         model.fit(training.batches(), steps_per_epoch=3, callbacks=[training])
+
+
+def test_lora_goes_on_and_starts_anew_with_its_own_factors(tmp_path):
+    """Keras' weights files merge LoRA's factors into the frozen weights."""
+    watch, progress = Watch(), Progress(quiet=True)
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        with pytest.raises(Stopped):
+            beside = [watch, StopAt(progress, 3)]
+            fit(run, progress=progress, beside=beside, lora=2)
+    for ours, base in zip(watch.weights[2], watch.weights[0], strict=True):
+        np.testing.assert_array_equal(ours, base)
+    again = Watch()
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run, beside=[again], lora=2)
+    for ours, theirs in zip(again.weights[0], watch.weights[3], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
