@@ -10,6 +10,7 @@ import sys
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from keras_restpg.progress import Progress, Stopped  # noqa: E402
+from keras_restpg.reasoning import Teacher  # noqa: E402
 from keras_restpg.recipe import from_dict  # noqa: E402
 from keras_restpg.records import Document, Example  # noqa: E402
 from keras_restpg.run import RestPG  # noqa: E402
@@ -28,12 +29,6 @@ RECIPE = from_dict(
             "base_steps": 10,
         },
         "retrieval": {"method": "bm25", "k": 1},
-        "reasoning": {
-            "teacher": "self",
-            "max_new_tokens": 8,
-            "attempts": 1,
-            "max_copied": 1.0,
-        },
         "sampling": {
             "num_samples": 2,
             "max_prompt_tokens": 192,
@@ -42,12 +37,12 @@ RECIPE = from_dict(
         "reward": {"kind": "rouge1"},
         "selection": {"tau": 0.5, "on_empty": "lower_tau"},
         "training": {
-            "steps": 60,
+            "steps": 120,
             "warmup_steps": 2,
             "batch_size": 16,
-            "learning_rate": 0.02,
+            "learning_rate": 0.01,
         },
-        "evaluation": {"validate_every": 20},
+        "evaluation": {"validate_every": 40},
     }
 )
 WORDS = "warm cold old new red blue tall small".split()
@@ -67,14 +62,22 @@ def examples(split, count):
     ]
 
 
+def explain(prompts, num_samples, keys):
+    """A teacher with one thing to say."""
+    return [["- plain words"] * num_samples for _ in prompts]
+
+
 def main(out):
     splits = {
         "train": examples("train", 16),
         "val": examples("val", 4),
         "test": examples("test", 4),
     }
+    progress = Progress(quiet=True)
     try:
-        RestPG(RECIPE, out, splits, progress=Progress(quiet=True)).run()
+        RestPG(
+            RECIPE, out, splits, teacher=Teacher(explain), progress=progress
+        ).run()
     except Stopped:
         return 130
     return 0
