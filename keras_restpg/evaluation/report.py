@@ -55,6 +55,9 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
     parts += [_table(rows) for rows in extra]
     parts += ["<h2>Pictures</h2>", *_pictures(runs, examples, results)]
     parts += ["<h2>What each iteration kept</h2>", _table(kept_table(runs))]
+    taught = reasoning_table(runs)
+    if len(taught) > 1:
+        parts += ["<h2>The teacher's reasoning</h2>", _table(taught)]
     if results:
         parts += ["<h2>Texts</h2>", *_cases(examples, results)]
     parts += ["<h2>Time</h2>", _table(_seconds(runs))]
@@ -102,6 +105,25 @@ def kept_table(runs):
                 f"{all_tasks['examples_without']} of {all_tasks['examples']}",
             ]
         )
+    return rows
+
+
+def reasoning_table(runs):
+    """Rows: how many summaries were generated, refused and kept."""
+    counts = ("examples", "kept", "generated", "leaked", "empty")
+    rows = [["", *counts, "mean copied"]]
+    for label, run in runs.items():
+        shards = {
+            line["shard"]: line
+            for line in run.read_log("metrics.jsonl")
+            if line.get("kind") == "reasoning"
+        }.values()
+        if not shards:
+            continue
+        kept = max(sum(shard["kept"] for shard in shards), 1)
+        copied = sum(s["mean_copied"] * s["kept"] for s in shards) / kept
+        sums = [str(sum(shard[name] for shard in shards)) for name in counts]
+        rows.append([label, *sums, f"{copied:.3f}"])
     return rows
 
 

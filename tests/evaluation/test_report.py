@@ -1,4 +1,4 @@
-from keras_restpg.evaluation.report import write_report
+from keras_restpg.evaluation.report import reasoning_table, write_report
 from keras_restpg.evaluation.results import Result
 from keras_restpg.recipe import Recipe
 from keras_restpg.records import (
@@ -50,10 +50,24 @@ def test_every_text_is_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path):
             "metrics.jsonl",
             {"kind": "epoch", "stage": "sft", "epoch": 0, "nll": 1.0},
         )
+        taught = {
+            "kind": "reasoning",
+            "examples": 4,
+            "kept": 2,
+            "generated": 6,
+            "leaked": 3,
+            "empty": 1,
+            "mean_copied": 0.05,
+        }
+        for shard in ("00000", "00001", "00001"):
+            run.log("metrics.jsonl", {**taught, "shard": shard})
+        table = reasoning_table({"": run})
+        assert table[1] == ["", "8", "4", "12", "6", "2", "0.050"]
         write_report(run, examples, results, extra=[[["a"], [EVIL]]])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 5
+    assert "The teacher's reasoning" in page
     assert page.count("data:image/png;base64,") == 5
     assert "src='http" not in page and "href" not in page
 
