@@ -156,7 +156,7 @@ class Decoder:
         shape = logits.shape[:2]
         flat = ops.reshape(logits, (-1, logits.shape[-1]))
         if uniforms.shape[-1] == 0:
-            tokens = ops.cast(ops.argmax(flat, axis=-1), "int32")
+            tokens = nucleus.most_probable(flat)
         else:
             uniforms = ops.reshape(uniforms, (-1, uniforms.shape[-1]))
             tokens = nucleus.sample(

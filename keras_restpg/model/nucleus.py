@@ -59,12 +59,24 @@ def sample(logits, uniforms, temperature, top_p, top_k=0):
     # Should all rounds be refused, the most probable word stands.
     start = (
         ops.convert_to_tensor(0, "int32"),
-        ops.cast(ops.argmax(logits, axis=-1), "int32"),
+        most_probable(logits),
         ops.zeros_like(mass, dtype="bool"),
         ops.zeros_like(mass),
         sums,
     )
     return ops.while_loop(unfinished, attempt, start)[1]
+
+
+def most_probable(logits):
+    """The first word of the highest logit in each row, int32 (N,).
+
+    As `argmax`, which XLA does not vectorise on a CPU: the highest block is
+    found by its maximum, then the word within it.
+    """
+    blocks = _in_blocks(logits, -float("inf"))
+    block = ops.argmax(ops.max(blocks, axis=-1), axis=-1)
+    word = ops.argmax(_pick(blocks, block), axis=-1)
+    return ops.cast(block * _BLOCK + word, "int32")
 
 
 def _weights(logits, temperature, top_k):
@@ -77,13 +89,14 @@ def _weights(logits, temperature, top_k):
     return weights
 
 
-def _in_blocks(weights):
-    """(N, vocabulary) as (N, blocks, words), filled up with zeros."""
-    vocabulary = weights.shape[-1]
+def _in_blocks(rows, filler=0.0):
+    """(N, vocabulary) as (N, blocks, words), filled up with the filler."""
+    vocabulary = rows.shape[-1]
     missing = -vocabulary % _BLOCK
     if missing:
-        weights = ops.pad(weights, ((0, 0), (0, missing)))
-    return ops.reshape(weights, (-1, (vocabulary + missing) // _BLOCK, _BLOCK))
+        widths = ((0, 0), (0, missing))
+        rows = ops.pad(rows, widths, constant_values=filler)
+    return ops.reshape(rows, (-1, (vocabulary + missing) // _BLOCK, _BLOCK))
 
 
 def _sums_above(blocks, floor):
