@@ -150,6 +150,9 @@ class Training:
     micro_batch_tokens: int = _setting(
         16_384, "tokens that go through the model at once", low=16
     )
+    save_every: int = _setting(
+        250, "steps after which a run that stops can go on, at most", low=1
+    )
     max_skipped: int = _setting(
         100, "stop after this many updates that are not finite", low=1
     )

@@ -41,6 +41,7 @@ RECIPE = from_dict(
             "warmup_steps": 2,
             "batch_size": 16,
             "learning_rate": 0.01,
+            "save_every": 10,
         },
         "evaluation": {"validate_every": 40},
     }

@@ -1,12 +1,11 @@
 """Self-training inside `model.fit`: Algorithm 1 between the epochs.
 
-An epoch is the steps between two validations, a stage (supervised
-fine-tuning, then each iteration) a fixed number of epochs. Where a stage
-begins, the callback samples with the best weights so far, scores, selects,
-restores the weights that the stage starts from and resets the optimiser and
-its schedule; where an epoch ends, it validates and keeps the best weights.
-
-Deviation: a run that is continued goes on after the last whole epoch.
+An epoch is the steps between two saves, a stage (supervised fine-tuning, then
+each iteration) a fixed number of epochs. Where a stage begins, the callback
+samples with the best weights so far, scores, selects, restores the weights
+that the stage starts from and resets the optimiser and its schedule. Where an
+epoch ends, it saves weights and optimiser, so that a run goes on from there;
+after every few epochs it validates and keeps the best weights.
 """
 
 import contextlib
@@ -105,13 +104,25 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     @property
     def steps_per_epoch(self):
-        """Steps between two validations."""
-        training, evaluation = self.recipe.training, self.recipe.evaluation
-        return min(training.steps, evaluation.validate_every)
+        """Steps between two saves."""
+        return math.ceil(self._validate_every / self.epochs_per_validation)
+
+    @property
+    def epochs_per_validation(self):
+        save_every = self.recipe.training.save_every
+        return math.ceil(self._validate_every / save_every)
 
     @property
     def epochs_per_stage(self):
-        return math.ceil(self.recipe.training.steps / self.steps_per_epoch)
+        """A stage ends with a validation."""
+        between = self.steps_per_epoch * self.epochs_per_validation
+        validations = math.ceil(self.recipe.training.steps / between)
+        return validations * self.epochs_per_validation
+
+    @property
+    def _validate_every(self):
+        training, evaluation = self.recipe.training, self.recipe.evaluation
+        return min(training.steps, evaluation.validate_every)
 
     @property
     def epochs(self):
@@ -176,15 +187,16 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = logs if logs is not None else {}
         self._check_skipped(logs)
-        stage = self._entered[-1]
-        inside = epoch % self.epochs_per_stage
-        scores = self._validate(stage, epoch)
-        if scores is not None:
-            logs["val_reward"] = scores.average
-        score = scores.average if scores else None
+        stage, done = self._entered[-1], epoch + 1
+        scores = None
+        # Without validation the newest weights count as the best.
+        score = None if self.validation else float(epoch)
+        if self.validation and done % self.epochs_per_validation == 0:
+            scores = self._validate(stage)
+            score = logs["val_reward"] = scores.average
         self.checkpoints.save(epoch, stage.name, self.model, score)
         self._log(epoch, stage, logs, scores)
-        if inside == self.epochs_per_stage - 1:
+        if done % self.epochs_per_stage == 0:
             self._lines.close()
         self.progress.saved()
 
@@ -254,9 +266,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         self._line.advance(done)
         self._shown = stage.name
 
-    def _validate(self, stage, epoch):
-        if not self.validation:
-            return None
+    def _validate(self, stage):
         sampling = Sampling(
             1,
             self.recipe.evaluation.temperature,

@@ -65,12 +65,12 @@ class Checkpoints:
             epoch: its number, from 0.
             name: of its stage.
             model: a `RewardWeightedLM`.
-            score: its validation; None: the newest weights are the best.
+            score: its validation; None where it had none.
         """
         inside = epoch % self.epochs_per_stage
         old = self.state()
         best = old.get("best") if inside else None
-        if score is None or best is None or score > best:
+        if score is not None and (best is None or score > best):
             self.run.save_arrays(_best(name), host(model.trainable_variables))
             best = score
         last = f"{name}/weights/last-{epoch}.h5"

@@ -80,15 +80,18 @@ class Watch(keras.callbacks.Callback):
 class StopAt(keras.callbacks.Callback):
     """Asks to stop in the middle of an epoch."""
 
-    def __init__(self, progress, epoch):
+    def __init__(self, progress, epoch, batch=1):
         super().__init__()
         self.progress, self.epoch, self.now = progress, epoch, None
+        self.batch = batch
 
     def on_epoch_begin(self, epoch, logs=None):
         self.now = epoch
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.progress.stopping = self.now >= self.epoch and batch >= 1
+        self.progress.stopping = (
+            self.now >= self.epoch and batch >= self.batch
+        )
 
 
 def weights_of(model):
@@ -228,6 +231,22 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(whole, tmp_path, epoch):
     with RunDirectory(tmp_path).open(recipe()) as run:
         fit(run)
     assert outcome(tmp_path) == outcome(whole[0])
+
+
+def test_a_run_goes_on_between_validations_with_the_same_bytes(whole, tmp_path):
+    settings = recipe().with_settings(["training.save_every=1"])
+    progress = Progress(quiet=True)
+    with RunDirectory(tmp_path).open(settings) as run:
+        with pytest.raises(Stopped):
+            fit(run, settings, progress, [StopAt(progress, 5, batch=0)])
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert (state["epoch"], state["stage"]) == (5, "iteration-1")
+    with RunDirectory(tmp_path).open(settings) as run:
+        fit(run, settings)
+    ours, theirs = outcome(tmp_path), outcome(whole[0])
+    best = [name for name in theirs if name.endswith("best.h5")]
+    assert len(best) == 3
+    assert {n: ours[n] for n in best} == {n: theirs[n] for n in best}
 
 
 def test_another_threshold_uses_the_samples_again(whole, tmp_path):
