@@ -36,7 +36,7 @@ def load_splits(recipe):
         "test": data.max_test,
     }
     return {
-        split: load_folder(data.folder, split, data.tasks, limit)
+        split: load_folder(data.folder, split, data.tasks, limit, data.template)
         for split, limit in limits.items()
     }
 

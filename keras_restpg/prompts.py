@@ -124,14 +124,19 @@ def fill(template, **values):
     return re.sub(pattern, lambda m: values[m.group()[1:-1]], template)
 
 
-def personalized_prompt(prompt, documents, reasoning):
-    """The model's input of Figure 8.
+def personalized_prompt(prompt, documents, reasoning, connector=""):
+    """The model's input, of Figure 8 or as LongLaMP's own code has it.
 
     Args:
         prompt: the instruction x.
         documents: the texts of the retrieved documents, best first.
         reasoning: whether the model is asked to summarise first.
+        connector: LongLaMP's words between documents and instruction; empty:
+            the prompt of Figure 8.
     """
+    if connector:
+        context = ", and ".join(documents) + connector if documents else ""
+        return context + prompt + (_SUMMARIZE if reasoning else "")
     return fill(
         REASONING_PROMPT if reasoning else PLAIN_PROMPT,
         prompt=prompt,
@@ -175,7 +180,9 @@ def final_answer(text, reasoning):
     return parts[1] if parts else None
 
 
-def fit_prompt(prompt, documents, reasoning, max_tokens, count_tokens):
+def fit_prompt(
+    prompt, documents, reasoning, max_tokens, count_tokens, connector=""
+):
     """A personalised prompt of at most `max_tokens` tokens.
 
     Where all documents do not fit, the lowest ranked go first and the last
@@ -188,13 +195,14 @@ def fit_prompt(prompt, documents, reasoning, max_tokens, count_tokens):
         reasoning: whether the model is asked to summarise first.
         max_tokens: the most tokens, `<bos>` included.
         count_tokens: from a prompt to the number of its tokens.
+        connector: as for `personalized_prompt`.
 
     Raises:
         InputError: the instruction alone is longer than `max_tokens`.
     """
 
     def fits(texts):
-        text = personalized_prompt(prompt, texts, reasoning)
+        text = personalized_prompt(prompt, texts, reasoning, connector)
         return text if count_tokens(text) <= max_tokens else None
 
     for kept in range(len(documents), -1, -1):

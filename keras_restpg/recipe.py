@@ -27,6 +27,11 @@ class Data:
         "", "folder of <task>_train.jsonl, <task>_val.jsonl, <task>_test.jsonl"
     )
     tasks: tuple[str, ...] = _setting((), "tasks to use; empty: all")
+    template: str = _setting(
+        "paper",
+        "prompts of Figure 8, or LongLaMP's own for each task",
+        choices=("paper", "benchmark"),
+    )
     max_train: int = _setting(0, "training examples a task; 0: all", low=0)
     max_test: int = _setting(0, "test examples a task; 0: all", low=0)
 

@@ -38,6 +38,8 @@ class Example:
         expected: the expected output y.
         documents: the user's profile P.
         query: what retrieval searches for; empty means `prompt`.
+        connector: in LongLaMP's own prompts, what stands between documents
+            and instruction; empty: the prompt is the paper's.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Example:
     expected: str
     documents: tuple[Document, ...]
     query: str = ""
+    connector: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,12 @@ class PersonalizedWriter:
                 f"{folder} holds no finished run: recipe.toml or model/ is "
                 "missing. Finish it with `keras-restpg run`."
             )
+        if recipe.data.template != "paper":
+            raise InputError(
+                f"{folder} was trained on LongLaMP's own prompts, which are "
+                "made of its columns and not of plain documents. Train with "
+                "data.template = 'paper' to write for other users."
+            )
         settings = {
             "reasoning": recipe.reasons,
             "k": recipe.retrieval.k,

@@ -8,6 +8,10 @@ What is indexed for retrieval and what is searched for are the benchmark's
 (`TASKS`). A document goes into prompts with the same text, in its original
 letters: the benchmark's own code puts it through the retriever's tokenizer,
 which lower-cases it and cuts it at 512 tokens.
+
+The paper's prompts (Figure 8) are the same for all tasks. The benchmark's own
+are an alternative, `template="benchmark"`: a sentence about each document, and
+words of the task between these and the instruction.
 """
 
 import dataclasses
@@ -20,6 +24,9 @@ from keras_restpg.records import Document, Example
 
 SPLITS = ("train", "val", "test")
 HUB = "LongLaMP/LongLaMP"
+TEMPLATES = ("paper", "benchmark")
+# The benchmark's prompts hold this much of an abstract.
+_WORDS = 750
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +39,55 @@ class Task:
             the whole input is.
         user: columns that name the user, the first that is there.
         date: field of a profile item that dates it; empty: none.
+        sentence: the benchmark's template: a document in the prompt.
+        connector: the benchmark's template: what stands between the
+            documents and the instruction.
     """
 
     fields: tuple[str, ...]
+    sentence: str
+    connector: str
     query: str = ""
     user: tuple[str, ...] = ()
     date: str = ""
 
 
 TASKS = {
-    "abstract": Task(("title", "abstract"), r"items:(.*)", ("name",), "year"),
+    "abstract": Task(
+        ("title", "abstract"),
+        '"{abstract}" is the abstract for the title "{title}"',
+        ". Use the above abstracts as context to understand the style and "
+        "language of the user and, ",
+        r"items:(.*)",
+        ("name",),
+        "year",
+    ),
     "review": Task(
         ("overall", "summary", "description", "reviewText"),
+        '"{overall}" is a rating for the product with description '
+        '"{description}". "{summary}" is summary for "{reviewText}"',
+        ". Following the given patterns ",
         user=("reviewerId",),
     ),
-    "topic": Task(("summary", "content"), user=("author",)),
-    "email": Task(("text",), r":(.*)", ("user_id", "id")),
+    "topic": Task(
+        ("summary", "content"),
+        '"{summary}" is a summary for "{content}"',
+        ". Following the given patterns, ",
+        user=("author",),
+    ),
+    "email": Task(
+        ("text",),
+        '"{title}" is the title for "{text}"',
+        ". ",
+        r":(.*)",
+        ("user_id", "id"),
+    ),
 }
 
 
-def load_longlamp(config, split="train", source=None, limit=0):
+def load_longlamp(
+    config, split="train", source=None, limit=0, template="paper"
+):
     """The examples of one configuration and split, a list of `Example`.
 
     Args:
@@ -63,23 +99,31 @@ def load_longlamp(config, split="train", source=None, limit=0):
             `.json`, `.parquet`); None streams from the Hugging Face hub
             (`pip install keras-restpg[hf]`).
         limit: the most examples; 0 is all.
+        template: whose prompts the examples are for, `"paper"` or
+            `"benchmark"`.
 
     Raises:
-        InputError: no such file or split, or a row that does not fit; the
-            message has file, line and field.
+        InputError: no such file, split or template, or a row that does not
+            fit; the message has file, line and field.
 
     Example:
     ```python
     examples = load_longlamp("topic_writing_user", "val", limit=100)
     ```
     """
-    return list(stream_longlamp(config, split, source, limit))
+    return list(stream_longlamp(config, split, source, limit, template))
 
 
-def stream_longlamp(config, split="train", source=None, limit=0):
+def stream_longlamp(
+    config, split="train", source=None, limit=0, template="paper"
+):
     """As `load_longlamp`, one example at a time."""
     if split not in SPLITS:
         raise InputError(f"split must be one of {SPLITS}. Received: {split!r}")
+    if template not in TEMPLATES:
+        raise InputError(
+            f"template must be one of {TEMPLATES}. Received: {template!r}"
+        )
     rows = (
         _hub(config, split)
         if source is None
@@ -89,7 +133,8 @@ def stream_longlamp(config, split="train", source=None, limit=0):
     for number, (where, row) in enumerate(rows):
         if limit and number >= limit:
             return
-        example = to_example(row, f"{config}-{split}-{number}", config, where)
+        name = f"{config}-{split}-{number}"
+        example = to_example(row, name, config, where, template)
         if example.id in seen:
             raise InputError(
                 f"{where}: the id {example.id!r} was there before. Give each "
@@ -99,7 +144,7 @@ def stream_longlamp(config, split="train", source=None, limit=0):
         yield example
 
 
-def load_folder(folder, split, tasks=(), limit=0):
+def load_folder(folder, split, tasks=(), limit=0, template="paper"):
     """The examples of all tasks in a folder of `<task>_<split>` files.
 
     Args:
@@ -107,6 +152,7 @@ def load_folder(folder, split, tasks=(), limit=0):
         split: `"train"`, `"val"` or `"test"`.
         tasks: names of tasks; empty: all that have such a file.
         limit: the most examples a task; 0 is all.
+        template: as for `load_longlamp`.
 
     Returns:
         list of `Example`, tasks in order of their names.
@@ -130,11 +176,11 @@ def load_folder(folder, split, tasks=(), limit=0):
     return [
         example
         for name in names
-        for example in stream_longlamp(name, split, folder, limit)
+        for example in stream_longlamp(name, split, folder, limit, template)
     ]
 
 
-def to_example(row, name, task, where):
+def to_example(row, name, task, where, template="paper"):
     """One row as an `Example`.
 
     Args:
@@ -142,6 +188,7 @@ def to_example(row, name, task, where):
         name: the example's id where the row has none.
         task: the task's name in reports.
         where: file and line, for messages.
+        template: as for `load_longlamp`.
 
     Raises:
         InputError: a field is missing, empty or of another type.
@@ -155,7 +202,9 @@ def to_example(row, name, task, where):
     kind = TASKS[_kind(profile[0], where)]
     prompt = _filled(row, "input", where)
     documents = tuple(
-        _document(item, kind, f"{where}, profile item {number}", number)
+        _document(
+            item, kind, f"{where}, profile item {number}", number, template
+        )
         for number, item in enumerate(profile, 1)
     )
     found = re.search(kind.query, prompt, re.DOTALL) if kind.query else None
@@ -169,6 +218,7 @@ def to_example(row, name, task, where):
         expected=_filled(row, "output", where),
         documents=documents,
         query=found.group(1).strip() if found else "",
+        connector=kind.connector if template == "benchmark" else "",
     )
 
 
@@ -195,16 +245,26 @@ def _filled(row, field, where):
     return text
 
 
-def _document(item, kind, where, number):
+def _document(item, kind, where, number, template):
     if not isinstance(item, dict):
         raise InputError(f"{where}: must be an object. Received: {item!r:.80}")
-    texts = [reading.text_of(item, name, where) for name in kind.fields]
+    texts = {name: reading.text_of(item, name, where) for name in kind.fields}
     date = kind.date and item.get(kind.date)
+    text = " ".join(text for text in texts.values() if text.strip())
     return Document(
-        text=" ".join(text for text in texts if text.strip()),
+        text=_sentence(item, kind, texts) if template == "benchmark" else text,
         id=str(item.get("id", number)),
+        search_text=text if template == "benchmark" else "",
         date=str(date or ""),
     )
+
+
+def _sentence(item, kind, texts):
+    """A document as the benchmark's prompts have it."""
+    texts = {"title": str(item.get("title", "")), **texts}
+    if "abstract" in texts:
+        texts["abstract"] = " ".join(texts["abstract"].split()[:_WORDS])
+    return kind.sentence.format(**texts)
 
 
 def _local(config, split, source):

@@ -29,6 +29,7 @@ def personalize(examples, documents, reasoning, max_tokens, codec):
             reasoning,
             max_tokens,
             count,
+            example.connector,
         )
         for example, found in zip(examples, documents, strict=True)
     ]

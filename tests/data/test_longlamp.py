@@ -4,6 +4,7 @@ import pathlib
 
 import pytest
 
+from keras_restpg import prompts
 from keras_restpg.data import load_folder, load_longlamp
 from keras_restpg.errors import InputError
 
@@ -73,6 +74,54 @@ def test_each_task_is_known_by_its_columns(tmp_path, task, text, query, user):
     assert example.id == (ROWS[task]["id"] if "id" in ROWS[task] else made)
 
 
+@pytest.mark.parametrize(
+    ("task", "prompt"),
+    [
+        (
+            "abstract",
+            '"Old | text" is the abstract for the title "First". Use the above '
+            "abstracts as context to understand the style and language of the "
+            "user and, ",
+        ),
+        (
+            "review",
+            '"5.0" is a rating for the product with description "Kettle". '
+            '"Fine" is summary for "Boils.". Following the given patterns ',
+        ),
+        (
+            "topic",
+            '"Short" is a summary for "Long". Following the given patterns, ',
+        ),
+        ("email", '"Re" is the title for "Mail". '),
+    ],
+)
+def test_the_benchmarks_own_prompts(tmp_path, task, prompt):
+    write(tmp_path, task, [ROWS[task]])
+    (plain,) = load_longlamp(task, "train", tmp_path)
+    (example,) = load_longlamp(task, "train", tmp_path, template="benchmark")
+    (document,) = example.documents
+    found = prompts.personalized_prompt(
+        example.prompt, [document.text], False, example.connector
+    )
+    assert found == prompt + example.prompt
+    # The same text is searched.
+    assert document.search_text == plain.documents[0].text
+
+
+def test_the_benchmarks_prompts_cut_abstracts_and_join_documents(tmp_path):
+    row = json.loads(json.dumps(ROWS["abstract"]))
+    row["profile"][0]["abstract"] = "word {title} " * 500
+    write(tmp_path, "abstract", [row])
+    (example,) = load_longlamp(
+        "abstract", "train", tmp_path, template="benchmark"
+    )
+    text = example.documents[0].text
+    assert text.count("word") == text.count("{title}") == 375
+    found = prompts.personalized_prompt("x", ["a", "b"], True, ". ")
+    assert found.startswith("a, and b. x You should first summarize")
+    assert prompts.personalized_prompt("x", [], False, ". ") == "x"
+
+
 def test_abstracts_are_dated(tmp_path):
     write(tmp_path, "abstract", [ROWS["abstract"]])
     (example,) = load_longlamp("abstract", "train", tmp_path)
@@ -130,6 +179,8 @@ def test_what_is_not_there_is_named(tmp_path):
         load_longlamp("topic", "train", tmp_path)
     with pytest.raises(InputError, match="split must be"):
         load_longlamp("topic", "dev", tmp_path)
+    with pytest.raises(InputError, match="template must be"):
+        load_longlamp("topic", "val", tmp_path, template="mine")
 
 
 @pytest.mark.skipif(
