@@ -89,9 +89,7 @@ class StopAt(keras.callbacks.Callback):
         self.now = epoch
 
     def on_train_batch_begin(self, batch, logs=None):
-        self.progress.stopping = (
-            self.now >= self.epoch and batch >= self.batch
-        )
+        self.progress.stopping = self.now >= self.epoch and batch >= self.batch
 
 
 def weights_of(model):
