@@ -4,6 +4,7 @@ Whatever is missing or does not fit is refused here, before anything is
 computed.
 """
 
+import os
 import pathlib
 
 from keras_restpg import prompts
@@ -12,9 +13,12 @@ from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.scratch import make_gemma, make_vocabulary
 from keras_restpg.model.text import Codec
+from keras_restpg.store.files import Files
 from keras_restpg.training.base import train_base
 
 SCRATCH = "scratch"
+# Environment variable with the key that a judge's server asks for.
+API_KEY = "KERAS_RESTPG_API_KEY"
 
 
 def load_splits(recipe):
@@ -106,8 +110,13 @@ def make_retriever(recipe):
     return retrieval.BM25()
 
 
-def make_reward(recipe):
+def make_reward(recipe, folder=None):
     """The reward that `reward.kind` names.
+
+    Args:
+        recipe: a `Recipe`.
+        folder: the run directory, where a server's replies are kept; None,
+            or one that is not local: in memory.
 
     Raises:
         InputError: a setting that it needs is missing.
@@ -123,7 +132,15 @@ def make_reward(recipe):
                 "reward.kind 'http' needs reward.url, the server's address, "
                 "and reward.model, the model's name there."
             )
-        return rewards.HTTPJudge(settings.url, settings.model)
+        local = folder is not None and Files(folder).local
+        return rewards.HTTPJudge(
+            settings.url,
+            settings.model,
+            api_key=os.environ.get(API_KEY),
+            timeout=settings.timeout,
+            retries=settings.retries,
+            cache=pathlib.Path(folder, "replies.jsonl") if local else None,
+        )
     reward = rewards.RougeReward(settings.kind)
     if not settings.cutoffs:
         return reward

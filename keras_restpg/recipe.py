@@ -114,6 +114,8 @@ class Reward:
     )
     url: str = _setting("", "http: address of an OpenAI-compatible server")
     model: str = _setting("", "http: the model's name there")
+    timeout: float = _setting(60.0, "http: seconds to wait for it", low=0.0)
+    retries: int = _setting(4, "http: how often to ask again", low=0)
     cutoffs: tuple[float, ...] = _setting(
         (), "rouge: four values that cut it to the five scores; empty: none"
     )

@@ -64,7 +64,7 @@ class RestPG:
         self.progress = progress or Progress()
         self.splits = splits or build.load_splits(recipe)
         self.retriever = retriever or build.make_retriever(recipe)
-        self.reward = reward or build.make_reward(recipe)
+        self.reward = reward or build.make_reward(recipe, out)
         self.run_directory = RunDirectory(out)
         self.causal_lm = causal_lm
         self.teacher = teacher

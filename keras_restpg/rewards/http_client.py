@@ -1,5 +1,6 @@
 """What a judge on a server needs of HTTP: retries, and a cache on disk."""
 
+import http.client
 import json
 import pathlib
 import random
@@ -77,10 +78,11 @@ class Client:
                 f"{self.url} refused the request with status {error.code}: "
                 f"{said}"
             ) from error
-        # URLError, timeouts and lost connections are all OSErrors; half a
-        # reply is no JSON.
-        except (OSError, ValueError) as error:
+        # URLError, timeouts and lost connections are all OSErrors.
+        except (OSError, http.client.HTTPException) as error:
             raise _Again(str(error) or repr(error)) from error
+        except ValueError as error:
+            raise _Again(f"its reply is not JSON ({error})") from error
 
     def _wait(self, attempt, after):
         """Seconds: what the server says, else doubled, with some jitter."""
@@ -148,6 +150,15 @@ class Cache:
         with self._lock:
             self._replies[key] = reply
             if self._path is not None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                with self._path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps([key, reply]) + "\n")
+                self._append(json.dumps([key, reply]) + "\n")
+
+    def _append(self, line):
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            raise InputError(
+                f"{self._path} can't be written ({error.strerror}). Make "
+                "space and run the same command again: replies are kept."
+            ) from error

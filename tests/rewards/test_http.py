@@ -207,8 +207,10 @@ def test_passing_failures_are_tried_again(status):
     assert len(server.requests) == 3
 
 
-def test_half_a_reply_is_tried_again():
-    with Server((200, b'{"choices": ['), (200, SEVEN)) as server:
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "1000"}])
+def test_half_a_reply_is_tried_again(headers):
+    half = (200, b'{"choices": [', headers)
+    with Server(half, (200, SEVEN)) as server:
         judge(server).score([EXAMPLE], ["a"])
     assert len(server.requests) == 2
 
