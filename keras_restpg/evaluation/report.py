@@ -76,33 +76,23 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
 
 
 def kept_table(runs):
-    """Rows: what the samples of each iteration were, and what was kept."""
-    rows = [
-        [
-            "",
-            "samples",
-            "mean reward",
-            "accepted",
-            "kept",
-            "duplicates",
-            "no answer",
-            "cut",
-            "examples without",
-        ]
-    ]
-    for label, found in _expectations(runs).items():
-        all_tasks = found["tasks"][ALL]
+    """Rows: what the samples of each iteration were, and what was kept.
+
+    The samples that were not kept had no answer, were below the threshold,
+    repeated one that was kept, or were beyond the limit for an example; cut
+    at the length limit may be any of them.
+    """
+    counts = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
+    names = ("samples", "kept", "no answer", "below τ", "repeated", "too many")
+    rows = [["", *names, "cut", "mean reward", "examples without"]]
+    for label, line in _expectations(runs).items():
+        found = line["tasks"][ALL]
         rows.append(
             [
                 label,
-                str(all_tasks["samples"]),
-                f"{all_tasks['mean_reward']:.3f}",
-                f"{all_tasks['accept_rate']:.1%}",
-                str(all_tasks["kept"]),
-                str(all_tasks["duplicates"]),
-                str(all_tasks["unparsable"]),
-                str(all_tasks["unfinished"]),
-                f"{all_tasks['examples_without']} of {all_tasks['examples']}",
+                *(str(found[name]) for name in (*counts, "unfinished")),
+                f"{found['mean_reward']:.3f}",
+                f"{found['examples_without']} of {found['examples']}",
             ]
         )
     return rows

@@ -18,11 +18,15 @@ class Diagnostics:
         samples: samples of these examples.
         accepted: samples that reach the threshold, duplicates included.
         accept_rate: `accepted` divided by `samples`.
-        kept: samples that were selected for training.
-        examples_without: examples of which none was kept.
-        duplicates: samples that repeat another of their example exactly.
-        unfinished: samples cut at the length limit.
+        kept: samples that were selected for training. The others are
+            `unparsable`, `below`, `repeated` or `beyond`, each one of these.
         unparsable: samples without a final answer.
+        below: judged samples that do not reach the threshold.
+        repeated: accepted samples that repeat one that was kept in their
+            place.
+        beyond: accepted samples beyond the limit for an example.
+        examples_without: examples of which none was kept.
+        unfinished: samples cut at the length limit, whatever became of them.
         mean_reward: over all samples.
         histogram: `{reward, rounded to 0.1: samples}`, increasing.
     """
@@ -33,10 +37,12 @@ class Diagnostics:
     accepted: int
     accept_rate: float
     kept: int
-    examples_without: int
-    duplicates: int
-    unfinished: int
     unparsable: int
+    below: int
+    repeated: int
+    beyond: int
+    examples_without: int
+    unfinished: int
     mean_reward: float
     histogram: dict[str, int]
 
@@ -67,22 +73,27 @@ def diagnose(scored, kept, tasks, tau=1.0):
 
 def _diagnose(task, scored, chosen, tau):
     by_example = selection.by_example(scored)
-    accepted = sum(selection.passes(each, tau) for each in scored)
+    accepted = [each for each in scored if selection.passes(each, tau)]
     unique = sum(
-        len(selection.drop_duplicates(group)) for group in by_example.values()
+        len(selection.drop_duplicates(group))
+        for group in selection.by_example(accepted).values()
     )
+    kept = sum(chosen[example_id] for example_id in by_example)
+    unparsable = sum(bool(each.score.reason) for each in scored)
     count = len(scored)
     return Diagnostics(
         task=task,
         examples=len(by_example),
         samples=count,
-        accepted=accepted,
-        accept_rate=accepted / max(count, 1),
-        kept=sum(chosen[example_id] for example_id in by_example),
+        accepted=len(accepted),
+        accept_rate=len(accepted) / max(count, 1),
+        kept=kept,
+        unparsable=unparsable,
+        below=count - unparsable - len(accepted),
+        repeated=len(accepted) - unique,
+        beyond=unique - kept,
         examples_without=sum(not chosen[each] for each in by_example),
-        duplicates=count - unique,
         unfinished=sum(not each.sample.finished for each in scored),
-        unparsable=sum(bool(each.score.reason) for each in scored),
         mean_reward=sum(e.score.reward for e in scored) / max(count, 1),
         histogram=_histogram(scored),
     )
