@@ -6,6 +6,7 @@ Whatever loads a backend is imported only when its command runs.
 import argparse
 import os
 import pathlib
+import shlex
 import sys
 
 from keras_restpg._version import __version__
@@ -20,6 +21,8 @@ def main(arguments=None):
     2 for input that a person must mend, 130 where the user stopped it.
     """
     options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options.again = shlex.join(["keras-restpg", *map(str, given)])
     try:
         _choose_backend()
         return options.command(options) or 0
@@ -51,6 +54,12 @@ def _parser():
     size.add_argument("--quick", action="store_true", help="under two minutes")
     size.add_argument("--full", action="store_true", help="five seeds")
     demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument(
+        "--judge",
+        choices=("overlap", "llm"),
+        default="overlap",
+        help="overlap of words, or a tiny LLM that is trained to judge",
+    )
     demo.add_argument("--out", default="runs/demo", help="folder of the run")
     _talk(demo)
 
@@ -127,12 +136,17 @@ def _demo(options):
     from keras_restpg import demo
 
     progress = _progress(options)
-    with _stop_message(f"keras-restpg demo --out {options.out}"):
+    with _stop_message(options.again):
         if options.full:
-            print(demo.full(options.out, options.seed, progress))
+            found = demo.full(
+                options.out, options.seed, progress, options.judge
+            )
+            print(found)
             return
         size = demo.QUICK if options.quick else demo.DEFAULT
-        world = demo.Demo(options.out, options.seed, size, progress)
+        world = demo.Demo(
+            options.out, options.seed, size, progress, options.judge
+        )
         world.run()
     print(world.summary())
 
@@ -151,7 +165,7 @@ def _run(options):
         progress=_progress(options),
         tensorboard=options.tensorboard,
     )
-    with _stop_message(f"keras-restpg run {options.recipe} --out {out}"):
+    with _stop_message(options.again):
         results = run.run()
     if results:
         print(as_text(main_table(results, run.splits["test"])))

@@ -6,7 +6,9 @@ chosen on seed 0 and hold for all methods; the table is on test users, whatever
 comes out.
 
 Deviations from the paper: the sizes, the learning rate (a tiny model needs a
-larger one), Adam, and τ, which the base's few good samples decide.
+larger one), Adam, and τ, which the base's few good samples decide. The reward
+is the overlap of telling words cut to the judge's five scores, or a tiny LLM
+judge that has learned to say it (`demo_judge.py`).
 """
 
 import dataclasses
@@ -14,10 +16,12 @@ import dataclasses
 import keras
 import numpy as np
 
-from keras_restpg import build, prompts
+from keras_restpg import prompts
+from keras_restpg.build import SCRATCH, train_or_load_base
 from keras_restpg.data.world import World
 from keras_restpg.data.world.tokenizer import tokenizer_proto
-from keras_restpg.evaluation.report import write_report
+from keras_restpg.demo_judge import agreement, train_or_load_judge
+from keras_restpg.evaluation.report import kept_table, write_report
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.significance import paired_p
 from keras_restpg.evaluation.tables import as_text, macro_average, main_table
@@ -31,33 +35,36 @@ from keras_restpg.store import RunDirectory
 from keras_restpg.training.optimizer import WarmupLinearDecay
 
 METHODS = ("rest-em", "rest-pg")
+JUDGES = ("overlap", "llm")
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How large a demo is: users of the splits, steps, samples."""
+    """How large a demo is: users of the splits, steps, samples, rounds."""
 
     users: tuple[int, int, int]
     texts: int
     base_steps: int
+    judge_steps: int
     steps: int
     num_samples: int
     iterations: int
 
 
-QUICK = Size((240, 40, 80), 2000, 60, 30, 4, 1)
-DEFAULT = Size((4800, 200, 800), 30_000, 1200, 400, 8, 2)
+QUICK = Size((240, 40, 80), 2000, 60, 60, 30, 4, 1)
+DEFAULT = Size((4800, 200, 800), 30_000, 1200, 600, 400, 8, 2)
 
 
-def demo_recipe(method, size, seed):
-    """The `Recipe` of one method."""
+def demo_recipe(method, size, seed, judge="overlap"):
+    """The `Recipe` of one method, judged by one of `JUDGES`."""
+    overlap, llm = {"kind": "rouge1"}, {"kind": "judge", "preset": SCRATCH}
     return from_dict(
         {
             "method": method,
             "iterations": size.iterations,
             "seed": seed,
             "model": {
-                "preset": build.SCRATCH,
+                "preset": SCRATCH,
                 "num_layers": 2,
                 "hidden_dim": 96,
                 "intermediate_dim": 256,
@@ -67,7 +74,7 @@ def demo_recipe(method, size, seed):
                 "base_learning_rate": 5e-3,
             },
             "retrieval": {"method": "bm25", "k": 4},
-            "reward": {"kind": "rouge1"},
+            "reward": llm if judge == "llm" else overlap,
             "sampling": {
                 "num_samples": size.num_samples,
                 "max_prompt_tokens": 160,
@@ -93,13 +100,17 @@ class Demo:
         seed: of the world and all training.
         size: a `Size`.
         progress: a `Progress`.
+        judge: one of `JUDGES`.
     """
 
-    def __init__(self, out, seed=0, size=DEFAULT, progress=None):
+    def __init__(
+        self, out, seed=0, size=DEFAULT, progress=None, judge="overlap"
+    ):
         self.out = out
         self.seed = seed
         self.size = size
         self.progress = progress or Progress()
+        self.judge = judge
         self.world = World(seed, size.users)
         self.splits = {
             "train": self.world.examples("train"),
@@ -116,6 +127,7 @@ class Demo:
             REST-PG after each iteration.
         """
         with PythonShare() as timing:
+            self.reward = self._reward()
             found = [self._method(method) for method in METHODS]
         starts = [results[0] for results in found]
         rest = [result for results in found for result in results[1:]]
@@ -123,6 +135,11 @@ class Demo:
         self.python_share = timing.share
         self._report()
         return self.results
+
+    @property
+    def runs(self):
+        """The `RunDirectory` of each self-training method."""
+        return {m: RunDirectory(f"{self.out}/{m}") for m in METHODS}
 
     def shown(self):
         """The four rows of the paper's table: each method's last model."""
@@ -138,8 +155,8 @@ class Demo:
             "Superscripts: better than that row (two-tailed paired t-test, "
             "p < 0.05)."
         )
-        parts.append(as_text(self.bullets()))
-        parts.append(as_text(self.gains()))
+        tables = [self.bullets(), self.gains(), kept_table(self.runs)]
+        parts += [as_text(rows) for rows in [*tables, *self.agreement()]]
         parts += [self._case(example) for example in self._cases()]
         parts.append(
             f"Outside compiled model code: {self.python_share:.1%} of the "
@@ -182,12 +199,37 @@ class Demo:
             )
         return rows
 
+    def agreement(self):
+        """How an LLM judge compares with the overlap; no table without."""
+        return [agreement(self.reward, self.world)] if self._llm else []
+
+    @property
+    def _llm(self):
+        return self.judge == "llm"
+
+    def _recipe(self, method):
+        return demo_recipe(method, self.size, self.seed, self.judge)
+
+    def _shared(self):
+        """What the methods share: the base, and an LLM judge."""
+        return RunDirectory(self.out).open(self._recipe(METHODS[-1]))
+
+    def _reward(self):
+        if not self._llm:
+            return self.world.reward
+        with self._shared() as run:
+            return train_or_load_judge(
+                self.world,
+                self._recipe(METHODS[-1]),
+                self.size.judge_steps,
+                run,
+                self.progress,
+            )
+
     def _method(self, method):
-        recipe = demo_recipe(method, self.size, self.seed)
-        with RunDirectory(self.out).open(
-            dataclasses.replace(recipe, method=METHODS[-1])
-        ) as shared:
-            causal_lm = self._base(recipe, shared)
+        recipe = self._recipe(method)
+        with self._shared() as run:
+            causal_lm = self._base(recipe, run)
         training = recipe.training
         schedule = WarmupLinearDecay(
             training.learning_rate,
@@ -201,7 +243,7 @@ class Demo:
             f"{self.out}/{method}",
             splits=self.splits,
             causal_lm=causal_lm,
-            reward=self.world.reward,
+            reward=self.reward,
             retriever=BM25(),
             teacher=teacher if recipe.reasons else None,
             optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0),
@@ -220,7 +262,7 @@ class Demo:
         texts = self.world.base_corpus(
             self.size.texts, template=prompts.REASONING_OUTPUT
         )
-        build.train_or_load_base(causal_lm, texts, recipe, run, self.progress)
+        train_or_load_base(causal_lm, texts, recipe, run, self.progress)
         return causal_lm
 
     def _cases(self):
@@ -241,14 +283,12 @@ class Demo:
         return "\n".join(lines)
 
     def _report(self):
-        run = RunDirectory(self.out)
-        runs = {m: RunDirectory(f"{self.out}/{m}") for m in METHODS}
         write_report(
-            run,
+            RunDirectory(self.out),
             self.splits["test"],
             self.results,
-            runs,
-            extra=[self.bullets(), self.gains()],
+            self.runs,
+            extra=[self.bullets(), self.gains(), *self.agreement()],
             notes=[
                 "Outside compiled model code: "
                 f"{self.python_share:.1%} of the time."
@@ -256,18 +296,19 @@ class Demo:
         )
 
 
-def full(out, seed, progress, count=5):
+def full(out, seed, progress, judge="overlap", count=5):
     """The demo on fresh seeds, and the mean over them as text.
 
     Args:
         out: folder; each seed has its own in it.
         seed: the seeds are the `count` after this one.
         progress: a `Progress`.
+        judge: one of `JUDGES`.
         count: how many seeds.
     """
     rows, values = [], []
     for each in range(seed + 1, seed + 1 + count):
-        demo = Demo(f"{out}/seed-{each}", each, DEFAULT, progress)
+        demo = Demo(f"{out}/seed-{each}", each, DEFAULT, progress, judge)
         demo.run()
         found = demo.shown()
         test = demo.splits["test"]

@@ -30,6 +30,7 @@ ROOMS = [
     "evaluation",
     "build",
     "run",
+    "demo_judge",
     "demo",
     "writer",
     "status",

@@ -11,6 +11,7 @@ from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import WarmupLinearDecay
 
 _BATCH = 64
+_MICRO_BATCH_TOKENS = 2**14
 
 
 class _Line(keras.callbacks.Callback):
@@ -44,17 +45,40 @@ def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
         TrainingExample(str(i), "base", "", (text,), (1.0,))
         for i, text in enumerate(texts)
     ]
-    tokens = tokenize(data, codec, 16, longest)
-    batches = Batches(tokens, _BATCH, _BATCH * longest, recipe.seed)
+    return fit_tokens(
+        causal_lm,
+        tokenize(data, codec, 16, longest),
+        steps,
+        recipe.model.base_learning_rate,
+        recipe.seed,
+        progress,
+        "base: language modelling",
+    )
+
+
+def fit_tokens(causal_lm, tokens, steps, rate, seed, progress, title):
+    """Trains all weights on outputs, with Adam, for models from scratch.
+
+    Args:
+        causal_lm: a KerasHub Gemma.
+        tokens: list of `Tokens`.
+        steps: how many, of 64 outputs each.
+        rate: the highest learning rate.
+        seed: int, of the order of the data.
+        progress: a `Progress`.
+        title: of its line.
+
+    Returns:
+        The mean negative log-likelihood of a token over the steps.
+    """
+    batches = Batches(tokens, _BATCH, _MICRO_BATCH_TOKENS, seed)
     model = RewardWeightedLM(causal_lm)
-    rate = recipe.model.base_learning_rate
-    warmup = min(100, steps // 10)
-    schedule = WarmupLinearDecay(rate, warmup, steps)
+    schedule = WarmupLinearDecay(rate, min(100, steps // 10), steps)
     model.compile(
         optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0)
     )
     model.source = map(batches.batch, itertools.count()).__next__
-    with progress.stage("base: language modelling", steps, "steps") as line:
+    with progress.stage(title, steps, "steps") as line:
         history = model.fit(
             tickets(),
             steps_per_epoch=steps,

@@ -96,9 +96,8 @@ def draw_answer(rng, facts, settings, task, subject, person):
         facts.task_words[concern, task]
         + facts.manner_words[concern, person.manner]
     )
-    every = [w for pool in words.CONCERN_WORDS.values() for w in pool]
     chosen = [
-        str(rng.choice(every)) if rng.random() < settings.whim else w
+        str(rng.choice(words.TELLING)) if rng.random() < settings.whim else w
         for w in chosen
     ]
     return words.ANSWERS[task].replace("{subject}", subject).format(*chosen)

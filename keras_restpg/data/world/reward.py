@@ -11,7 +11,7 @@ SCORES = (0.1, 0.3, 0.5, 0.7, 1.0)
 # F1 from which each of the scores above the first is given: the middles
 # between 0, 1/4, 2/4, 3/4 and 4/4 right words of four.
 BOUNDS = (0.125, 0.375, 0.625, 0.875)
-TELLING = frozenset(w for pool in words.CONCERN_WORDS.values() for w in pool)
+_TELLING = frozenset(words.TELLING)
 
 
 def content_f1(expected, answer):
@@ -34,7 +34,7 @@ def content_f1(expected, answer):
 
 
 def _telling(text):
-    return Counter(w for w in re.findall(r"[a-z]+", text) if w in TELLING)
+    return Counter(w for w in re.findall(r"[a-z]+", text) if w in _TELLING)
 
 
 def five_score(f1):

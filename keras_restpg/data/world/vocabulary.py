@@ -65,6 +65,7 @@ FILLERS = (
 CUES = {kind: tuple(words.split()) for kind, words in KINDS.items()}
 MARKS = {manner: tuple(words.split()) for manner, words in MANNERS.items()}
 CONCERN_WORDS = {name: tuple(text.split()) for name, text in CONCERNS.items()}
+TELLING = tuple(word for pool in CONCERN_WORDS.values() for word in pool)
 TASK_SUBJECTS = {task: tuple(text.split()) for task, text in SUBJECTS.items()}
 TASKS = tuple(TASK_SUBJECTS)
 ALL_SUBJECTS = tuple(s for words in TASK_SUBJECTS.values() for s in words)

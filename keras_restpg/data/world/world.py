@@ -1,6 +1,6 @@
 """The synthetic world of the demo, a miniature of LongLaMP."""
 
-from keras_restpg.data.world import corpus, people, reward, teacher
+from keras_restpg.data.world import corpus, pairs, people, reward, teacher
 from keras_restpg.data.world import vocabulary as words
 from keras_restpg.data.world.facts import draw_facts
 from keras_restpg.records import Reasoning
@@ -84,6 +84,22 @@ class World:
     def bullets_right(self, example, text):
         """The share of a reasoning's bullets that are true, 0 to 1."""
         return sum(self.right(example, text)) / 3
+
+    def scored_answers(self, split, count):
+        """Answers of every quality to prompts of a split's users.
+
+        Returns:
+            Three lists of `count`: `Example`s, which come round again where
+            the split has fewer, answers, and the answers' rewards.
+        """
+        rng = people.generator(self.seed, 5, SPLITS[split])
+        every = self.examples(split)
+        examples = [every[i % len(every)] for i in range(count)]
+        answers = [
+            pairs.draw_answer(rng, self.facts, e, self._truth[e.id][1])
+            for e in examples
+        ]
+        return examples, answers, self.reward.score(examples, answers)
 
     def base_corpus(self, size, seed=0, template="{reasoning}\n\n{answer}"):
         """`size` texts to train a base model on (see corpus.py)."""
