@@ -96,8 +96,9 @@ def load_longlamp(
             file's name.
         split: `"train"`, `"val"` or `"test"`.
         source: a file, or a folder with `<config>_<split>.jsonl` (or
-            `.json`, `.parquet`); None streams from the Hugging Face hub
-            (`pip install keras-restpg[hf]`).
+            `.json`, `.parquet`); None is the Hugging Face hub
+            (`pip install keras-restpg[hf]`): with a limit, rows are streamed
+            from it, else the split is kept in its cache and read from disk.
         limit: the most examples; 0 is all.
         template: whose prompts the examples are for, `"paper"` or
             `"benchmark"`.
@@ -125,7 +126,7 @@ def stream_longlamp(
             f"template must be one of {TEMPLATES}. Received: {template!r}"
         )
     rows = (
-        _hub(config, split)
+        _hub(config, split, stream=bool(limit))
         if source is None
         else _local(config, split, pathlib.Path(source))
     )
@@ -274,7 +275,7 @@ def _local(config, split, source):
     return reading.objects(source)
 
 
-def _hub(config, split):
+def _hub(config, split, stream):
     try:
         import datasets
     except ImportError:
@@ -284,7 +285,7 @@ def _hub(config, split):
             "local files."
         ) from None
     try:
-        rows = datasets.load_dataset(HUB, config, split=split, streaming=True)
+        rows = datasets.load_dataset(HUB, config, split=split, streaming=stream)
     except (ValueError, OSError) as error:
         raise InputError(f"{HUB}, {config}, {split}: {error}") from None
     return (

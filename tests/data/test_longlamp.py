@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from keras_restpg import prompts
-from keras_restpg.data import load_folder, load_longlamp
+from keras_restpg.data import load_folder, load_longlamp, longlamp
 from keras_restpg.errors import InputError
 
 ROWS = {
@@ -181,6 +181,30 @@ def test_what_is_not_there_is_named(tmp_path):
         load_longlamp("topic", "dev", tmp_path)
     with pytest.raises(InputError, match="template must be"):
         load_longlamp("topic", "val", tmp_path, template="mine")
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_the_hubs_rows_are_those_of_a_file(tmp_path, monkeypatch, limit):
+    """A folder in the hub's layout stands for the hub, which is elsewhere."""
+    rows = [ROWS["topic"], ROWS["topic"] | {"output": "Other"}]
+    write(tmp_path, "topic", rows)
+    (tmp_path / "README.md").write_text(
+        "---\nconfigs:\n- config_name: topic_writing_user\n  data_files:\n"
+        "  - split: train\n    path: topic_train.jsonl\n---\n"
+    )
+    monkeypatch.setattr(longlamp, "HUB", str(tmp_path))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "kept")
+    name = "topic_writing_user"
+    (tmp_path / f"{name}_train.jsonl").write_text(
+        (tmp_path / "topic_train.jsonl").read_text()
+    )
+    expected = load_longlamp(name, "train", tmp_path, limit)
+    assert load_longlamp(name, "train", limit=limit) == expected
+    # With a limit nothing is kept whole.
+    kept = list((tmp_path / "kept").rglob("*.arrow"))
+    assert bool(kept) == (limit == 0)
+    with pytest.raises(InputError, match="no_such_config"):
+        load_longlamp("no_such_config", "train")
 
 
 @pytest.mark.skipif(
