@@ -18,7 +18,7 @@ COMMON = {
     "progress",
     "recipe",
 }
-COMMON |= {"records", "store"}
+COMMON |= {"records", "store", "words"}
 ROOMS = [
     "data",
     "retrieval",

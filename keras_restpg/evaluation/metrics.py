@@ -12,7 +12,7 @@ from nltk.translate.meteor_score import single_meteor_score
 
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.overlap import RougeReward
-from keras_restpg.rewards.words import words_and_marks
+from keras_restpg.words import words_and_marks
 
 
 class _NoWordNet:

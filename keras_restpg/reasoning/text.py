@@ -3,7 +3,7 @@
 import re
 
 from keras_restpg import prompts
-from keras_restpg.rewards.words import words
+from keras_restpg.words import words
 
 # What chat models put around what they were asked for.
 _TURN_END = re.compile(r"<end_of_turn>|<eos>|<\|(?:im_end|eot_id)\|>|</s>")

@@ -137,6 +137,17 @@ def test_lora_is_used(backbone):
     )
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+def test_int8_is_used(backbone):
+    backbone.quantize("int8")
+    heads, tails = sequences()
+    _, hidden = shared(backbone, heads, tails)
+    (whole,) = stock(backbone, [np.concatenate([heads[1], tails[1][1]])])
+    np.testing.assert_allclose(
+        hidden[1, 1, :5], whole[len(heads[1]) :], atol=1e-5
+    )
+
+
 def test_cache_token_by_token(backbone):
     heads, tails = sequences()
     _, expected = shared(backbone, heads, tails)
