@@ -8,7 +8,7 @@ from keras_restpg._lazy import lazy
 _PUBLIC = {
     "build_email_task": "avocado",
     "Columns": "own",
-    "drop_near_copies": "own",
+    "drop_near_copies": "guard",
     "hold_out": "own",
     "load_csv": "own",
     "load_documents": "own",
@@ -16,7 +16,7 @@ _PUBLIC = {
     "load_jsonl": "own",
     "load_longlamp": "longlamp",
     "load_parquet": "own",
-    "scrub": "own",
+    "scrub": "guard",
     "split_by_user": "own",
     "stream_longlamp": "longlamp",
 }

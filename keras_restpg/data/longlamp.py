@@ -14,11 +14,11 @@ are an alternative, `template="benchmark"`: a sentence about each document, and
 words of the task between these and the instruction.
 """
 
-import dataclasses
 import pathlib
 import re
 
-from keras_restpg.data import reading
+from keras_restpg.data import hub, reading
+from keras_restpg.data.tasks import TASKS
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
 
@@ -27,62 +27,6 @@ HUB = "LongLaMP/LongLaMP"
 TEMPLATES = ("paper", "benchmark")
 # The benchmark's prompts hold this much of an abstract.
 _WORDS = 750
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """What tells a task apart and how its documents are searched.
-
-    Attributes:
-        fields: fields of a profile item that make its text, in order.
-        query: pattern of the input whose first group is the query; empty:
-            the whole input is.
-        user: columns that name the user, the first that is there.
-        date: field of a profile item that dates it; empty: none.
-        sentence: the benchmark's template: a document in the prompt.
-        connector: the benchmark's template: what stands between the
-            documents and the instruction.
-    """
-
-    fields: tuple[str, ...]
-    sentence: str
-    connector: str
-    query: str = ""
-    user: tuple[str, ...] = ()
-    date: str = ""
-
-
-TASKS = {
-    "abstract": Task(
-        ("title", "abstract"),
-        '"{abstract}" is the abstract for the title "{title}"',
-        ". Use the above abstracts as context to understand the style and "
-        "language of the user and, ",
-        r"items:(.*)",
-        ("name",),
-        "year",
-    ),
-    "review": Task(
-        ("overall", "summary", "description", "reviewText"),
-        '"{overall}" is a rating for the product with description '
-        '"{description}". "{summary}" is summary for "{reviewText}"',
-        ". Following the given patterns ",
-        user=("reviewerId",),
-    ),
-    "topic": Task(
-        ("summary", "content"),
-        '"{summary}" is a summary for "{content}"',
-        ". Following the given patterns, ",
-        user=("author",),
-    ),
-    "email": Task(
-        ("text",),
-        '"{title}" is the title for "{text}"',
-        ". ",
-        r":(.*)",
-        ("user_id", "id"),
-    ),
-}
 
 
 def load_longlamp(
@@ -118,7 +62,10 @@ def load_longlamp(
 def stream_longlamp(
     config, split="train", source=None, limit=0, template="paper"
 ):
-    """As `load_longlamp`, one example at a time."""
+    """As `load_longlamp`, one example at a time.
+
+    Memory holds one row of JSON, or one row group of Parquet.
+    """
     if split not in SPLITS:
         raise InputError(f"split must be one of {SPLITS}. Received: {split!r}")
     if template not in TEMPLATES:
@@ -126,7 +73,7 @@ def stream_longlamp(
             f"template must be one of {TEMPLATES}. Received: {template!r}"
         )
     rows = (
-        _hub(config, split, stream=bool(limit))
+        hub.rows(HUB, config, split, stream=bool(limit))
         if source is None
         else _local(config, split, pathlib.Path(source))
     )
@@ -159,26 +106,46 @@ def load_folder(folder, split, tasks=(), limit=0, template="paper"):
         list of `Example`, tasks in order of their names.
 
     Raises:
-        InputError: as `load_longlamp`, or no task in the folder.
+        InputError: as `load_longlamp`; no task in the folder, or an id in
+            two of them.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: there is no such folder.")
-    names = sorted(tasks) or sorted(
-        path.stem.removesuffix(f"_{split}")
-        for path in folder.iterdir()
-        if path.suffix in reading.FORMATS and path.stem.endswith(f"_{split}")
-    )
+    there = tasks_of(folder, split)
+    names = sorted(set(tasks)) or there
     if not names:
         raise InputError(
             f"{folder}: there is no file <task>_{split} "
             f"({', '.join(reading.FORMATS)})."
         )
-    return [
-        example
-        for name in names
-        for example in stream_longlamp(name, split, folder, limit, template)
-    ]
+    found = {}
+    for name in names:
+        for example in stream_longlamp(name, split, folder, limit, template):
+            first = found.setdefault(example.id, example)
+            if first is not example:
+                raise InputError(
+                    f"{folder}, {split}: the tasks {first.task!r} and "
+                    f"{name!r} both have the id {example.id!r}. Give each "
+                    "row its own."
+                )
+    return list(found.values())
+
+
+def tasks_of(folder, split):
+    """Names of the tasks of which a folder has a file, a sorted list.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder.")
+    return sorted(
+        {
+            path.stem.removesuffix(f"_{split}")
+            for path in folder.iterdir()
+            if path.suffix in reading.FORMATS
+            and path.stem.endswith(f"_{split}")
+        }
+    )
 
 
 def to_example(row, name, task, where, template="paper"):
@@ -209,8 +176,8 @@ def to_example(row, name, task, where, template="paper"):
         for number, item in enumerate(profile, 1)
     )
     found = re.search(kind.query, prompt, re.DOTALL) if kind.query else None
-    user = next((column for column in kind.user if column in row), None)
-    key = reading.text_of(row, "id", where) if "id" in row else name
+    user = next((c for c in kind.user if row.get(c) is not None), None)
+    key = reading.text_or(row, "id", where, name)
     return Example(
         id=key,
         task=task,
@@ -249,46 +216,45 @@ def _filled(row, field, where):
 def _document(item, kind, where, number, template):
     if not isinstance(item, dict):
         raise InputError(f"{where}: must be an object. Received: {item!r:.80}")
-    texts = {name: reading.text_of(item, name, where) for name in kind.fields}
-    date = kind.date and item.get(kind.date)
+    nulls = {f for f in kind.fields if f in item and item[f] is None}
+    texts = {
+        field: "" if field in nulls else reading.text_of(item, field, where)
+        for field in kind.fields
+    }
     text = " ".join(text for text in texts.values() if text.strip())
+    if nulls and not text:
+        raise InputError(
+            f"{where}: one of {', '.join(kind.fields)} must have text."
+        )
+    if template == "benchmark":
+        title = reading.text_or(item, "title", where)
+        shown, search_text = _sentence(kind, {"title": title, **texts}), text
+    else:
+        shown, search_text = text, ""
     return Document(
-        text=_sentence(item, kind, texts) if template == "benchmark" else text,
-        id=str(item.get("id", number)),
-        search_text=text if template == "benchmark" else "",
-        date=str(date or ""),
+        text=shown,
+        id=reading.text_or(item, "id", where, str(number)),
+        search_text=search_text,
+        date=reading.text_or(item, kind.date, where),
     )
 
 
-def _sentence(item, kind, texts):
+def _sentence(kind, texts):
     """A document as the benchmark's prompts have it."""
-    texts = {"title": str(item.get("title", "")), **texts}
     if "abstract" in texts:
-        texts["abstract"] = " ".join(texts["abstract"].split()[:_WORDS])
+        words = texts["abstract"].split()[:_WORDS]
+        texts = texts | {"abstract": " ".join(words)}
     return kind.sentence.format(**texts)
 
 
 def _local(config, split, source):
     if source.is_dir():
         paths = [source / f"{config}_{split}{f}" for f in reading.FORMATS]
-        source = next((path for path in paths if path.is_file()), paths[0])
+        there = [path for path in paths if path.is_file()]
+        if len(there) > 1:
+            raise InputError(
+                f"{there[0]} and {there[1].name}: both are the task "
+                f"{config!r}. Keep one of them in the folder."
+            )
+        source = there[0] if there else paths[0]
     return reading.objects(source)
-
-
-def _hub(config, split, stream):
-    try:
-        import datasets
-    except ImportError:
-        raise InputError(
-            "LongLaMP from the hub needs the `datasets` library: "
-            "`pip install keras-restpg[hf]`. Or give `source`, a folder of "
-            "local files."
-        ) from None
-    try:
-        rows = datasets.load_dataset(HUB, config, split=split, streaming=stream)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{HUB}, {config}, {split}: {error}") from None
-    return (
-        (f"{HUB}, {config}, {split}, row {i}", row)
-        for i, row in enumerate(rows, 1)
-    )

@@ -1,24 +1,19 @@
 """Examples from one's own files.
 
-Either each row is an example (prompt, expected output, documents), or each
-row is one document of a user, and examples are made by holding a user's last
-document out (`hold_out`).
+A file has the examples: one a row, or one document a row under its prompt and
+expected output (`Columns`). Or it has users' documents alone
+(`load_documents`), and examples are made by holding each user's last document
+out (`hold_out`).
 """
 
-import csv
 import dataclasses
 import hashlib
+import json
 import pathlib
-import re
 
-from keras_restpg.data import reading
+from keras_restpg.data import csv_file, reading
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
-
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_PHONE = re.compile(r"(?<![\w.])\+?\(?\d[\d\s()./-]{6,}\d(?!\w)")
-# Characters of a CSV field; csv's own limit is 128 KiB.
-_FIELD = 1 << 28
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +24,13 @@ class Columns:
         prompt: the instruction.
         expected: what the user wrote.
         documents: past documents, a list of texts or of objects with the
-            field `text`.
+            field `text` (and `id`, `date`); in a CSV file, that list as JSON.
         user: whose these are.
         id: the example's id; made from the row's number where empty.
         task: the task's name.
+        document: one past document a row, in place of `documents`: rows with
+            the same id or, where there is no column of ids, with the same
+            user, prompt and expected output are one example.
     """
 
     prompt: str = "prompt"
@@ -41,34 +39,57 @@ class Columns:
     user: str = "user"
     id: str = ""
     task: str = ""
+    document: str = ""
 
 
 def load_jsonl(path, columns=None, task="own"):
-    """Examples of a `.jsonl`, `.json` or `.parquet` file, one a row.
+    """Examples of a file; `load_csv` and `load_parquet` are the same.
 
     Args:
-        path: of the file.
+        path: of a `.jsonl`, `.json`, `.parquet` or `.csv` file.
         columns: a `Columns`.
         task: the task's name where there is no column for it.
 
     Returns:
-        list of `Example`.
+        list of `Example`, in the order of their first rows.
 
     Raises:
         InputError: a row that does not fit, with file, line and field, or an
             id that is there twice.
+
+    Example:
+    ```python
+    # {"prompt": "Write of tea", "expected": "Tea is", "user": "ann",
+    #  "documents": ["Coffee is", "Milk is"]}
+    load_jsonl("examples.jsonl")
+
+    # user,prompt,expected,past
+    # ann,Write of tea,Tea is,Coffee is
+    # ann,Write of tea,Tea is,Milk is
+    load_csv("examples.csv", Columns(document="past"))
+    ```
     """
-    columns, found = columns or Columns(), {}
-    name = pathlib.Path(path).stem
-    for number, (where, row) in enumerate(reading.objects(path)):
-        example = _example(row, columns, task, f"{name}-{number}", where)
-        if example.id in found:
-            raise InputError(f"{where}: the id {example.id!r} was there before")
-        found[example.id] = example
-    return list(found.values())
+    columns, names, found = columns or Columns(), {}, {}
+    stem = pathlib.Path(path).stem
+    for number, (where, row) in enumerate(_rows(path)):
+        name = f"{stem}-{number}"
+        if columns.document:
+            name = names.setdefault(_group(row, columns), name)
+        example = _example(row, columns, task, name, where)
+        first, documents = found.setdefault(example.id, (example, []))
+        if documents and not (columns.document and example == first):
+            raise InputError(
+                f"{where}: the id {example.id!r} was there before. Give each "
+                "example its own."
+            )
+        documents += _documents(row, columns, len(documents) + 1, where)
+    return [
+        dataclasses.replace(example, documents=tuple(documents))
+        for example, documents in found.values()
+    ]
 
 
-load_parquet = load_jsonl
+load_csv = load_parquet = load_jsonl
 
 
 def load_documents(path, user="user", text="text", date=""):
@@ -78,7 +99,8 @@ def load_documents(path, user="user", text="text", date=""):
         path: of a `.csv`, `.jsonl`, `.json` or `.parquet` file.
         user: column of the user.
         text: column of the document.
-        date: column of its date, ISO or a year; empty: rows are in order.
+        date: column of its date, ISO or a year; empty: rows are in order. A
+            document without a date comes first.
 
     Returns:
         `{user: tuple of Document}`, oldest first.
@@ -86,23 +108,19 @@ def load_documents(path, user="user", text="text", date=""):
     Raises:
         InputError: a row that does not fit, with file, line and column.
     """
-    path = pathlib.Path(path)
-    rows = _csv(path) if path.suffix == ".csv" else reading.objects(path)
     users = {}
-    for number, (where, row) in enumerate(rows):
+    for number, (where, row) in enumerate(_rows(path)):
+        undated = not date or row.get(date, date) is None
         document = Document(
             text=_filled(row, text, where),
             id=str(number),
-            date=reading.text_of(row, date, where) if date else "",
+            date="" if undated else reading.text_of(row, date, where),
         )
         users.setdefault(_filled(row, user, where), []).append(document)
     return {
         name: tuple(sorted(documents, key=lambda document: document.date))
         for name, documents in users.items()
     }
-
-
-load_csv = load_documents
 
 
 def hold_out(users, prompt, task="own", least=2):
@@ -157,70 +175,20 @@ def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
     return splits
 
 
-def drop_near_copies(examples, limit=0.5):
-    """Takes documents that nearly repeat the expected output out of profiles.
-
-    Where the target stands in its own profile, a model learns to copy.
-
-    Args:
-        examples: list of `Example`.
-        limit: the largest share of the target's distinct 5-grams of words
-            that a document may contain; of a target of fewer words, the
-            whole text counts.
-
-    Returns:
-        `(examples, count)`: those that still have documents, and how many
-        documents were taken out.
-    """
-    kept, dropped = [], 0
-    for example in examples:
-        target = _grams(example.expected)
-        documents = tuple(
-            document
-            for document in example.documents
-            if len(target & _grams(document.text)) <= limit * len(target)
-        )
-        dropped += len(example.documents) - len(documents)
-        if documents:
-            kept.append(dataclasses.replace(example, documents=documents))
-    return kept, dropped
+def _rows(path):
+    if pathlib.Path(path).suffix == ".csv":
+        return csv_file.rows(path)
+    return reading.objects(path)
 
 
-def scrub(examples):
-    """The examples with e-mail addresses and phone numbers replaced.
-
-    They become `<email>` and `<phone>` in prompts, outputs and documents.
-    """
-
-    def clean(text):
-        return _PHONE.sub("<phone>", _EMAIL.sub("<email>", text))
-
-    return [
-        dataclasses.replace(
-            example,
-            prompt=clean(example.prompt),
-            expected=clean(example.expected),
-            query=clean(example.query),
-            documents=tuple(
-                dataclasses.replace(
-                    document,
-                    text=clean(document.text),
-                    search_text=clean(document.search_text),
-                )
-                for document in example.documents
-            ),
-        )
-        for example in examples
-    ]
+def _group(row, columns):
+    """What the rows of one example share, where they have no id."""
+    shared = (columns.user, columns.prompt, columns.expected)
+    return str([row.get(column) for column in shared])
 
 
 def _example(row, columns, task, name, where):
-    documents = row.get(columns.documents)
-    if not isinstance(documents, list) or not documents:
-        raise InputError(
-            f"{where}: the field {columns.documents!r} must be a list of at "
-            f"least one document. Received: {str(documents)[:80]!r}"
-        )
+    """A row's `Example`, without its documents."""
     key = reading.text_of(row, columns.id, where) if columns.id else name
     return Example(
         id=key,
@@ -228,11 +196,33 @@ def _example(row, columns, task, name, where):
         user=_filled(row, columns.user, where) if columns.user else key,
         prompt=_filled(row, columns.prompt, where),
         expected=_filled(row, columns.expected, where),
-        documents=tuple(
-            _document(item, number, f"{where}, document {number}")
-            for number, item in enumerate(documents, 1)
-        ),
+        documents=(),
     )
+
+
+def _documents(row, columns, number, where):
+    """A row's documents; `number` is the first one's in the profile."""
+    if columns.document:
+        return [Document(_filled(row, columns.document, where), str(number))]
+    given = row.get(columns.documents)
+    documents = _parsed(given) if isinstance(given, str) else given
+    if not isinstance(documents, list) or not documents:
+        raise InputError(
+            f"{where}: the field {columns.documents!r} must be a list of at "
+            "least one document; for one document a row, name its column as "
+            f"`Columns.document`. Received: {str(given)[:80]!r}"
+        )
+    return [
+        _document(item, i, f"{where}, document {i}")
+        for i, item in enumerate(documents, number)
+    ]
+
+
+def _parsed(text):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _document(item, number, where):
@@ -245,8 +235,8 @@ def _document(item, number, where):
         )
     return Document(
         text=reading.text_of(item, "text", where),
-        id=str(item.get("id", number)),
-        date=str(item.get("date", "")),
+        id=reading.text_or(item, "id", where, str(number)),
+        date=reading.text_or(item, "date", where),
     )
 
 
@@ -255,32 +245,3 @@ def _filled(row, field, where):
     if not text.strip():
         raise InputError(f"{where}: the field {field!r} is empty.")
     return text
-
-
-def _csv(path):
-    csv.field_size_limit(_FIELD)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    raise InputError(
-                        f"{where}: {len(reader.fieldnames)} columns are named "
-                        "in the first line; this row has another number."
-                    )
-                yield where, row
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 ({error}). Save the file as UTF-8."
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path}: not CSV ({error}).") from None
-
-
-def _grams(text):
-    words = re.findall(r"\w+", text.lower())
-    size = min(5, max(len(words), 1))
-    return {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}

@@ -1,10 +1,14 @@
 """Rows of files from outside, one at a time, with where each one stands.
 
 Whatever does not fit is refused with file and line before anything is
-computed. A file is streamed: memory holds one row, or one block of it.
+computed. A file is streamed: memory holds one row of JSON, or one row group
+of Parquet.
 """
 
+import codecs
+import datetime
 import json
+import math
 import pathlib
 import re
 
@@ -14,7 +18,9 @@ FORMATS = (".jsonl", ".json", ".parquet")
 # Characters read at once, and the longest row of a JSON array.
 _BLOCK = 1 << 20
 _LONGEST = 1 << 28
-_SPACE = re.compile(r"[\s,]*")
+_DECODE = json.JSONDecoder().raw_decode
+_DECODE = json.JSONDecoder().raw_decode
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def objects(path):
@@ -51,10 +57,10 @@ def objects(path):
 
 
 def text_of(row, field, where):
-    """A field's text; numbers become text, as LongLaMP's types vary.
+    """A field's text; numbers and dates become text, as LongLaMP's types vary.
 
     Raises:
-        InputError: the field is missing or neither text nor a number.
+        InputError: the field is missing or neither text, a number nor a date.
     """
     if field not in row:
         raise InputError(
@@ -62,7 +68,10 @@ def text_of(row, field, where):
             f"{', '.join(map(str, row))}"
         )
     value = row[field]
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    odd = isinstance(value, float) and not math.isfinite(value)
+    if odd or type(value) not in (str, int, float):
         raise InputError(
             f"{where}: the field {field!r} must be text. Received: "
             f"{str(value)[:80]!r}"
@@ -70,12 +79,19 @@ def text_of(row, field, where):
     return str(value)
 
 
+def text_or(row, field, where, default=""):
+    """As `text_of`, but `default` where the field is missing or null."""
+    if row.get(field) is None:
+        return default
+    return text_of(row, field, where)
+
+
 def _json(path):
     with open(path, "rb") as file:
-        first = file.read(1)
-        while first in (b" ", b"\n", b"\r", b"\t"):
-            first = file.read(1)
-    return _array(path) if first == b"[" else _lines(path)
+        head = file.read(_BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
+        while not head and (block := file.read(_BLOCK)):
+            head = block.lstrip()
+    return _array(path) if head.startswith(b"[") else _lines(path)
 
 
 def _lines(path):
@@ -100,45 +116,80 @@ def _parse(line, where):
 
 def _array(path):
     """The items of a JSON array, which is never whole in memory."""
-    decode = json.JSONDecoder().raw_decode
-    with open(path, encoding="utf-8") as file:
-        buffer = _read(file, _BLOCK, path)
-        start, number, block = buffer.index("[") + 1, 1, _BLOCK
-        while True:
-            start = _SPACE.match(buffer, start).end()
-            if buffer.startswith("]", start):
-                return
+    with open(path, encoding="utf-8-sig") as file:
+        text = _Text(file, path)
+        text.take("[")
+        number, more = 1, not text.take("]")
+        while more:
             where = f"{path}, item {number}"
-            try:
-                row, start = decode(buffer, start)
-            except (ValueError, RecursionError) as error:
-                more = (
-                    "" if _broken(error, buffer) else _read(file, block, path)
+            yield where, text.value(where)
+            number, more = number + 1, text.take(",")
+            if not more and not text.take("]"):
+                raise InputError(
+                    f"{where}: not JSON (after it must stand a comma or the "
+                    "closing bracket)."
                 )
-                if not more:
-                    raise InputError(f"{where}: not JSON ({error}).") from None
-                # Doubling keeps one long row from being parsed many times.
-                buffer, start, block = buffer[start:] + more, 0, 2 * block
-                continue
-            yield where, row
-            number, block = number + 1, _BLOCK
+        if text.peek():
+            raise InputError(
+                f"{path}: not JSON (something stands after the array's closing "
+                "bracket)."
+            )
+
+
+class _Text:
+    """A file's JSON in a buffer: what is read is dropped from it."""
+
+    def __init__(self, file, path):
+        self.file = file
+        self.path = path
+        self.buffer = ""
+        self.start = 0
+
+    def peek(self):
+        """The next character that is no space; at the end of the file none."""
+        while True:
+            self.start = _SPACE.match(self.buffer, self.start).end()
+            if self.start < len(self.buffer) or not self._read(_BLOCK):
+                return self.buffer[self.start : self.start + 1]
+
+    def take(self, mark):
+        """Whether `mark` comes next; if so it is gone."""
+        there = self.peek() == mark
+        self.start += there
+        return there
+
+    def value(self, where):
+        """The JSON value that comes next."""
+        self.peek()
+        block = _BLOCK
+        while True:
+            try:
+                value, self.start = _DECODE(self.buffer, self.start)
+                return value
+            except (ValueError, RecursionError) as error:
+                if _broken(error, self.buffer) or not self._read(block):
+                    why = getattr(error, "msg", error)
+                    raise InputError(f"{where}: not JSON ({why}).") from None
+            # Doubling keeps one long row from being parsed many times.
+            block *= 2
+
+    def _read(self, size):
+        try:
+            more = self.file.read(size)
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{self.path}: not UTF-8 ({error}). Save the file as UTF-8."
+            ) from None
+        self.buffer, self.start = self.buffer[self.start :] + more, 0
+        return bool(more)
 
 
 def _broken(error, buffer):
     """Whether more text could not mend what does not parse."""
-    if isinstance(error, RecursionError) or len(buffer) > _LONGEST:
-        return True
+    if not isinstance(error, json.JSONDecodeError) or len(buffer) > _LONGEST:
+        return True  # Too deep, too many digits, or too long.
     cut = error.msg.startswith("Unterminated string")
     return not cut and error.pos < len(buffer) - 16
-
-
-def _read(file, size, path):
-    try:
-        return file.read(size)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: not UTF-8 ({error}). Save the file as UTF-8."
-        ) from None
 
 
 def _parquet(path):
@@ -148,17 +199,18 @@ def _parquet(path):
     except ImportError:
         raise InputError(
             f"{path}: reading Parquet needs pyarrow: "
-            "`pip install keras-restpg[hf]`"
+            "`pip install keras-restpg[parquet]`"
         ) from None
     number = 0
     try:
+        # What Arrow and Python raise for pages, texts and dates that are not.
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=64):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}, row {number}", row
-    except pyarrow.ArrowException as error:
-        raise InputError(f"{path}: not a Parquet file ({error}).") from None
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as e:
+        raise InputError(f"{path}: not a Parquet file ({e}).") from None
 
 
 def texts(path):

@@ -1,9 +1,9 @@
 """Sizes of a data set, as in Table 2 of the paper."""
 
-import collections
-import statistics
+import dataclasses
+import math
 
-from keras_restpg.data.longlamp import SPLITS, load_folder
+from keras_restpg.data.longlamp import SPLITS, stream_longlamp, tasks_of
 from keras_restpg.errors import InputError
 
 COLUMNS = ("input words", "output words", "profile documents")
@@ -29,33 +29,43 @@ PAPER = {
 }
 
 
+@dataclasses.dataclass
+class _Sums:
+    """Running sums of whole numbers, so that no example is kept."""
+
+    count: int = 0
+    total: int = 0
+    squares: int = 0
+
+    def add(self, value):
+        self.count += 1
+        self.total += value
+        self.squares += value * value
+
+    def moments(self):
+        """Mean and standard deviation."""
+        spread = self.count * self.squares - self.total**2
+        return self.total / self.count, math.sqrt(spread) / self.count
+
+
 def rows(examples):
     """Count, mean and standard deviation of the sizes, task by task.
 
     Args:
-        examples: list of `Example`.
+        examples: of `Example`s, anything that can be gone through once.
 
     Returns:
         `{task: (count, [(mean, deviation) of each of COLUMNS])}`.
     """
-    sizes = collections.defaultdict(list)
+    sizes = {}
     for example in examples:
-        sizes[example.task].append(
-            (
-                len(example.prompt.split()),
-                len(example.expected.split()),
-                len(example.documents),
-            )
-        )
+        sums = sizes.setdefault(example.task, [_Sums() for _ in COLUMNS])
+        sums[0].add(len(example.prompt.split()))
+        sums[1].add(len(example.expected.split()))
+        sums[2].add(len(example.documents))
     return {
-        task: (
-            len(values),
-            [
-                (statistics.fmean(column), statistics.pstdev(column))
-                for column in zip(*values, strict=True)
-            ],
-        )
-        for task, values in sorted(sizes.items())
+        task: (sums[0].count, [each.moments() for each in sums])
+        for task, sums in sorted(sizes.items())
     }
 
 
@@ -67,12 +77,11 @@ def table(folder):
     """
     lines = [_line("task", "split", "examples", COLUMNS)]
     for number, split in enumerate(SPLITS):
-        try:
-            examples = load_folder(folder, split)
-        except InputError as error:
-            if "there is no file <task>" not in str(error):
-                raise
-            continue
+        examples = (
+            example
+            for task in tasks_of(folder, split)
+            for example in stream_longlamp(task, split, folder)
+        )
         for task, (count, sizes) in rows(examples).items():
             lines.append(_line(task, split, count, _cells(sizes)))
             # A split of the paper's size is taken to be the paper's.

@@ -2,18 +2,21 @@
 
 LongLaMP's predictions are `{"task": ..., "golds": [{"id", "output"}]}`; JSONL
 with an object `{"id", "output"}` a line (and `task`, where there are several)
-says the same. References are JSONL with LongLaMP's columns `input` and
+says the same. References are a file with LongLaMP's columns `input` and
 `output`, an `id`, and a `task` where there are several; any list of `Example`
-does as well.
+does as well. In a file named as LongLaMP's are, `<task>_<split>.jsonl`, rows
+without an `id` have those that `load_longlamp` makes. Both must have the same
+ids.
 """
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.data import reading
+from keras_restpg.data import longlamp, reading
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.metrics import overlap_metrics
 from keras_restpg.records import Example
@@ -92,11 +95,7 @@ def score_file(
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
-    for prediction in read:
-        if prediction.id not in examples:
-            raise InputError(
-                f"{prediction.where}: no reference has the id {prediction.id!r}"
-            )
+    _check_ids(read, examples, predictions)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
     return _summarise(_rows(pairs, reward, reasoning, synonyms))
 
@@ -114,35 +113,71 @@ def read_predictions(path):
         if not isinstance(rows, list):
             raise InputError(f"{where}: field 'golds' must be a list")
         for each in rows:
-            key = _text(each, "id", where)
-            if key in found:
-                raise InputError(f"{where}: the id {key!r} was there before")
-            found[key] = Prediction(key, _text(each, "output", where), where)
+            if not isinstance(each, dict):
+                raise InputError(f"{where}: 'golds' must hold objects.")
+            key = reading.text_of(each, "id", where)
+            output = reading.text_of(each, "output", where)
+            _put(found, Prediction(key, output, where), where)
     if not found:
         raise InputError(f"{path}: there are no predictions in it")
     return list(found.values())
 
 
 def read_references(path):
-    """The references of a JSONL file as `Example`s without documents.
+    """The references of a file as `Example`s without documents.
 
     Raises:
         InputError: as `read_predictions`.
     """
-    found = {}
-    for where, row in _objects(path):
-        key = _text(row, "id", where)
-        if key in found:
-            raise InputError(f"{where}: the id {key!r} was there before")
-        found[key] = Example(
+    found, (task, made) = {}, _named(path)
+    for number, (where, row) in enumerate(reading.objects(path)):
+        key = reading.text_or(row, "id", where, made and f"{made}-{number}")
+        if not key:
+            raise InputError(
+                f"{where}: the field 'id' is missing. Add it, or name the file "
+                "<task>_<split>.jsonl: then ids are made as `load_longlamp` "
+                "makes them."
+            )
+        example = Example(
             id=key,
-            task=_text(row, "task", where) if "task" in row else "task",
+            task=reading.text_or(row, "task", where, task),
             user=key,
-            prompt=_text(row, "input", where),
-            expected=_text(row, "output", where),
+            prompt=reading.text_of(row, "input", where),
+            expected=reading.text_of(row, "output", where),
             documents=(),
         )
+        _put(found, example, where)
     return list(found.values())
+
+
+def _named(path):
+    """Task, and the beginning of made ids, of a file named as LongLaMP's."""
+    task, _, split = pathlib.Path(path).stem.rpartition("_")
+    if task and split in longlamp.SPLITS:
+        return task, f"{task}-{split}"
+    return "task", ""
+
+
+def _put(found, record, where):
+    if record.id in found:
+        raise InputError(f"{where}: the id {record.id!r} was there before")
+    found[record.id] = record
+
+
+def _check_ids(predictions, examples, path):
+    for prediction in predictions:
+        if prediction.id not in examples:
+            raise InputError(
+                f"{prediction.where}: no reference has the id {prediction.id!r}"
+            )
+    predicted = {prediction.id for prediction in predictions}
+    missing = [key for key in examples if key not in predicted]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} of {len(examples)} references have no "
+            f"prediction, first {missing[0]!r}. Predict them, or take them "
+            "out of the references."
+        )
 
 
 def _objects(path):
@@ -157,18 +192,6 @@ def _objects(path):
     if isinstance(whole, dict):
         return [(str(path), whole)]
     return reading.objects(path)
-
-
-def _text(row, name, where):
-    value = row.get(name) if isinstance(row, dict) else None
-    # LongLaMP's ids and outputs are sometimes numbers.
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        raise InputError(
-            f"{where}: needs the field {name!r} with text. Received: {value!r}"
-        )
-    return value
 
 
 def _rows(pairs, reward, reasoning, synonyms):

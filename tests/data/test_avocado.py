@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from keras_restpg.data import load_folder
-from keras_restpg.data.avocado import build_email_task, parse_mail
+from keras_restpg.data.avocado import build_email_task
 from keras_restpg.errors import InputError
 
 PLAIN = b"""Subject: Plan
@@ -94,20 +94,14 @@ def test_an_unpacked_corpus_is_read_too(tmp_path):
     assert counts["train"] == 1
 
 
-def test_mails_are_parsed_without_replies_and_attachments():
-    assert parse_mail(PLAIN)[0] == "Plan of the day"
-    assert parse_mail(REPLY) == ("Re: Plan", "Fine with me")
-    subject, text = parse_mail(PARTS)
-    assert subject == "Über" and "binary" not in text
-    assert parse_mail(b"\xff no mail") == ("", "\ufffd no mail")
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"profile": []}, "'profile' must be a list"),
         ({"profile": [3]}, "must be objects"),
         ({"content_length": "x"}, "'content_length' must be a number"),
+        ({"content_length": 0}, "'content_length' must be .* at least 1"),
+        ({"content_length": -2}, "'content_length' must be .* at least 1"),
         ({"input": "009-9-EM"}, "first '009-9-EM'"),
     ],
 )
@@ -121,9 +115,59 @@ def test_what_does_not_fit_is_named(tmp_path, change, message):
     assert not list(tmp_path.glob("out/*.jsonl"))
 
 
+def test_questions_that_leave_nothing_to_write_are_left_out(tmp_path):
+    questions(tmp_path)
+    rows = [QUESTION, QUESTION | {"id": 2, "content_length": 9}]
+    (tmp_path / "train_questions.json").write_text(json.dumps(rows))
+    with pytest.warns(UserWarning, match="1 of 4 questions are left out"):
+        counts = build_email_task(corpus(tmp_path), tmp_path, tmp_path / "out")
+    assert counts == {"train": 1, "val": 1, "test": 1}
+    assert [e.id for e in load_folder(tmp_path / "out", "train")] == ["1"]
+
+
+def test_an_id_twice_is_named(tmp_path):
+    questions(tmp_path)
+    rows = json.dumps([QUESTION, QUESTION])
+    (tmp_path / "dev_questions.json").write_text(rows)
+    with pytest.raises(InputError, match="dev_questions.json, item 2: the id"):
+        build_email_task(corpus(tmp_path), tmp_path, tmp_path / "out")
+
+
 def test_what_is_no_corpus_is_named(tmp_path):
     questions(tmp_path)
     (tmp_path / "bad.tgz").write_bytes(b"no")
-    for name, message in (("bad.tgz", "not a tarball"), ("none", "No such")):
-        with pytest.raises(InputError, match=message):
+    whole = corpus(tmp_path).read_bytes()
+    (tmp_path / "cut.tgz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty").mkdir()
+    for name, message in (
+        ("bad.tgz", "not a tarball"),
+        ("cut.tgz", "a damaged one"),
+        ("none", "no such file"),
+        ("empty", "no zips in data/text"),
+    ):
+        with pytest.raises(InputError, match=message) as error:
             build_email_task(tmp_path / name, tmp_path, tmp_path / "out")
+        assert str(tmp_path / name) in str(error.value)
+
+
+def test_a_damaged_zip_is_named(tmp_path):
+    questions(tmp_path)
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        for name, data in MAILS.items():
+            archive.writestr(f"001/{name}.txt", data)
+    data = inner.getvalue()
+    path = tmp_path / "corpus" / "data" / "text" / "x.zip"
+    path.parent.mkdir(parents=True)
+    for broken in (b"", b"no", data[:-30], data.replace(b"budget", b"BUDGET")):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match=f"{path}: not a zip, or a dam"):
+            build_email_task(tmp_path / "corpus", tmp_path, tmp_path / "out")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(InputError, match=f"{path}: not a zip"):
+        build_email_task(tmp_path / "corpus", tmp_path, tmp_path / "out")
+    with tarfile.open(tmp_path / "c.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "corpus", "corpus")
+    with pytest.raises(InputError, match="c.tgz, corpus/data/text/x.zip: not"):
+        build_email_task(tmp_path / "c.tgz", tmp_path, tmp_path / "out")

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from keras_restpg import prompts
-from keras_restpg.data import load_folder, load_longlamp, longlamp
+from keras_restpg.data import load_folder, load_longlamp
 from keras_restpg.errors import InputError
 
 ROWS = {
@@ -122,6 +122,47 @@ def test_the_benchmarks_prompts_cut_abstracts_and_join_documents(tmp_path):
     assert prompts.personalized_prompt("x", [], False, ". ") == "x"
 
 
+@pytest.mark.parametrize("items", ["a, b", "1. a\n2. b"])
+def test_a_title_with_items_is_no_query(tmp_path, items):
+    prompt = (
+        'Generate an abstract for the title "Sorted items: a survey" using '
+        f"the following items: {items}"
+    )
+    write(tmp_path, "abstract", [ROWS["abstract"] | {"input": prompt}])
+    (example,) = load_longlamp("abstract", "train", tmp_path)
+    assert example.query == items
+
+
+def test_nulls_are_missing_where_they_may_be(tmp_path):
+    review = ROWS["review"]["profile"][0]
+    item = review | {"summary": None, "id": None, "title": None}
+    row = ROWS["review"] | {"id": None, "profile": [item, review]}
+    write(tmp_path, "review", [row])
+    (example,) = load_longlamp("review", "train", tmp_path)
+    assert example.id == "review-train-0"
+    assert [d.text for d in example.documents] == [
+        "5.0 Kettle Boils.",
+        "5.0 Fine Kettle Boils.",
+    ]
+    assert [d.id for d in example.documents] == ["1", "2"]
+    email = ROWS["email"] | {"profile": [{"text": "Mail", "title": None}]}
+    write(tmp_path, "email", [email])
+    (example,) = load_longlamp("email", "train", tmp_path, 0, "benchmark")
+    assert example.documents[0].text == '"" is the title for "Mail"'
+    item = ROWS["abstract"]["profile"][0] | {"year": None}
+    write(tmp_path, "abstract", [ROWS["abstract"] | {"profile": [item]}])
+    (example,) = load_longlamp("abstract", "train", tmp_path)
+    assert example.documents[0].date == ""
+
+
+def test_documents_without_any_text_but_nulls_are_named(tmp_path):
+    item = dict.fromkeys(("summary", "content"))
+    rows = [ROWS["topic"] | {"profile": [item]}]
+    write(tmp_path, "topic", rows)
+    with pytest.raises(InputError, match="profile item 1: one of summary"):
+        load_longlamp("topic", "train", tmp_path)
+
+
 def test_abstracts_are_dated(tmp_path):
     write(tmp_path, "abstract", [ROWS["abstract"]])
     (example,) = load_longlamp("abstract", "train", tmp_path)
@@ -183,28 +224,24 @@ def test_what_is_not_there_is_named(tmp_path):
         load_longlamp("topic", "val", tmp_path, template="mine")
 
 
-@pytest.mark.parametrize("limit", [0, 1])
-def test_the_hubs_rows_are_those_of_a_file(tmp_path, monkeypatch, limit):
-    """A folder in the hub's layout stands for the hub, which is elsewhere."""
-    rows = [ROWS["topic"], ROWS["topic"] | {"output": "Other"}]
-    write(tmp_path, "topic", rows)
-    (tmp_path / "README.md").write_text(
-        "---\nconfigs:\n- config_name: topic_writing_user\n  data_files:\n"
-        "  - split: train\n    path: topic_train.jsonl\n---\n"
-    )
-    monkeypatch.setattr(longlamp, "HUB", str(tmp_path))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "kept")
-    name = "topic_writing_user"
-    (tmp_path / f"{name}_train.jsonl").write_text(
-        (tmp_path / "topic_train.jsonl").read_text()
-    )
-    expected = load_longlamp(name, "train", tmp_path, limit)
-    assert load_longlamp(name, "train", limit=limit) == expected
-    # With a limit nothing is kept whole.
-    kept = list((tmp_path / "kept").rglob("*.arrow"))
-    assert bool(kept) == (limit == 0)
-    with pytest.raises(InputError, match="no_such_config"):
-        load_longlamp("no_such_config", "train")
+def test_a_task_in_two_files_is_named(tmp_path):
+    path = write(tmp_path, "topic", [ROWS["topic"]])
+    (tmp_path / "topic_train.json").write_text(json.dumps([ROWS["topic"]]))
+    for load in (
+        lambda: load_folder(tmp_path, "train"),
+        lambda: load_longlamp("topic", "train", tmp_path),
+    ):
+        with pytest.raises(InputError, match=f"{path} and topic_train.json"):
+            load()
+    path.unlink()
+    assert len(load_folder(tmp_path, "train", ["topic", "topic"])) == 1
+
+
+def test_an_id_in_two_tasks_is_named(tmp_path):
+    write(tmp_path, "email", [ROWS["email"]])
+    write(tmp_path, "topic", [ROWS["topic"] | {"id": ROWS["email"]["id"]}])
+    with pytest.raises(InputError, match="'email' and 'topic' both have"):
+        load_folder(tmp_path, "train")
 
 
 @pytest.mark.skipif(

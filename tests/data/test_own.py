@@ -1,8 +1,7 @@
+import csv
 import json
 
-import hypothesis
 import pytest
-from hypothesis import strategies as st
 
 from keras_restpg.data import own
 from keras_restpg.errors import InputError
@@ -48,13 +47,96 @@ def test_rows_that_do_not_fit_are_named(tmp_path, change, message):
     assert "line 2" in str(error.value)
 
 
+def test_null_dates_and_ids_are_none(tmp_path):
+    past = [{"text": "t", "id": None, "date": None}]
+    (example,) = own.load_jsonl(
+        write(tmp_path, [ROW | {"past": past}]), COLUMNS
+    )
+    (document,) = example.documents
+    assert (document.id, document.date) == ("1", "")
+
+
+def test_an_id_twice_is_named(tmp_path):
+    path = write(tmp_path, [ROW, ROW])
+    assert len(own.load_jsonl(path, COLUMNS)) == 2
+    columns = own.Columns("q", "a", "past", "who", id="who")
+    with pytest.raises(InputError, match="line 2: the id '7' was there"):
+        own.load_jsonl(path, columns)
+
+
+TABLE = [
+    {"user": "ann", "prompt": "tea", "expected": "T", "past": "one"},
+    {"user": "bob", "prompt": "tea", "expected": "B", "past": "other"},
+    {"user": "ann", "prompt": "tea", "expected": "T", "past": "two, [3]"},
+    {"user": "ann", "prompt": "milk", "expected": "M", "past": "one"},
+]
+
+
+def save(tmp_path, rows, suffix):
+    path = tmp_path / f"table.{suffix}"
+    if suffix == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif suffix == "csv":
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        write(tmp_path, rows, path.name)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_both_layouts_of_every_format_are_the_same(tmp_path, suffix):
+    load = getattr(own, f"load_{suffix}")
+    path = save(tmp_path, TABLE, suffix)
+    examples = load(path, own.Columns(document="past"))
+    texts = {e.id: [d.text for d in e.documents] for e in examples}
+    assert texts == {
+        "table-0": ["one", "two, [3]"],
+        "table-1": ["other"],
+        "table-3": ["one"],
+    }
+    assert [e.user for e in examples] == ["ann", "bob", "ann"]
+    assert [d.id for d in examples[0].documents] == ["1", "2"]
+    rows = [
+        {
+            "user": e.user,
+            "prompt": e.prompt,
+            "expected": e.expected,
+            "id": e.id,
+            "documents": json.dumps(texts[e.id])
+            if suffix == "csv"
+            else texts[e.id],
+        }
+        for e in examples
+    ]
+    path = save(tmp_path, rows, suffix)
+    assert load(path, own.Columns(id="id")) == examples
+
+
+def test_rows_with_one_id_are_one_example(tmp_path):
+    columns = own.Columns(user="", id="user", document="past")
+    rows = [TABLE[0], TABLE[1], TABLE[2]]
+    examples = own.load_jsonl(write(tmp_path, rows), columns)
+    assert [(e.id, len(e.documents)) for e in examples] == [
+        ("ann", 2),
+        ("bob", 1),
+    ]
+    path = write(tmp_path, TABLE)
+    with pytest.raises(InputError, match="line 4: the id 'ann' was there"):
+        own.load_jsonl(path, columns)
+
+
 CSV = 'user,text,date\na,"second, later",2021\nb,only,2020\na,first,2019\n'
 
 
 def test_documents_of_csv_are_grouped_and_dated(tmp_path):
     path = tmp_path / "d.csv"
     path.write_text(CSV)
-    users = own.load_csv(path, date="date")
+    users = own.load_documents(path, date="date")
     assert [d.text for d in users["a"]] == ["first", "second, later"]
     (example,) = own.hold_out(users, lambda d: f"Write of {d.date}")
     assert example.user == "a" and example.expected == "second, later"
@@ -62,21 +144,44 @@ def test_documents_of_csv_are_grouped_and_dated(tmp_path):
     assert [d.text for d in example.documents] == ["first"]
 
 
+def test_a_document_without_a_date_comes_first(tmp_path):
+    rows = [
+        {"user": "a", "text": t, "date": d} for t, d in (("x", 1), ("y", None))
+    ]
+    users = own.load_documents(write(tmp_path, rows), date="date")
+    assert [(d.text, d.date) for d in users["a"]] == [("y", ""), ("x", "1")]
+    with pytest.raises(InputError, match="'dtae' is missing"):
+        own.load_documents(write(tmp_path, rows), date="dtae")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("", "there are no rows"),
+        ("user,text\n", "there are no rows"),
         ("user,text\na,b,c\n", "line 2: 2 columns"),
         ("user,text\na\n", "line 2: 2 columns"),
         ("user,other\na,b\n", "line 2: the field 'text' is missing"),
         ("user,text\n,b\n", "line 2: the field 'user' is empty"),
-        ('user,text\na,"b\n', "not CSV"),
+        ('user,text\na,b\na,"b\n', "line 3: not CSV"),
+        ('user,text\na,b\na,"b"c\n', "line 3: not CSV"),
+        ('user,text\na,b\na,"b\nc\nd\n', "line 3: not CSV"),
     ],
 )
 def test_csv_that_does_not_fit_is_named(tmp_path, text, message):
     path = tmp_path / "d.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        own.load_csv(path)
+        own.load_documents(path)
+
+
+@pytest.mark.parametrize("cell", ["plain", "[1", "{}", "[]", ""])
+def test_a_cell_of_documents_must_be_a_list(tmp_path, cell):
+    path = save(tmp_path, [ROW | {"past": cell}], "csv")
+    with pytest.raises(
+        InputError, match="line 2: the field 'past' must be a list"
+    ):
+        own.load_csv(path, COLUMNS)
 
 
 def example(expected, *documents, user="u"):
@@ -94,29 +199,3 @@ def test_users_are_split_whole_and_alike_each_time():
     assert own.split_by_user(examples[::-1])["val"][::-1] == splits["val"]
     with pytest.raises(ValueError, match="sum to 1"):
         own.split_by_user(examples, (0.5, 0.1, 0.1))
-
-
-def test_near_copies_of_the_target_leave_the_profile():
-    text = "we show that small models learn to write as their users do"
-    near = text.replace("we show", "I show").upper() + " indeed"
-    kept, count = own.drop_near_copies(
-        [example(text, text, near, "another text of mine"), example("a", "a")]
-    )
-    assert count == 3 and len(kept) == 1
-    assert [d.text for d in kept[0].documents] == ["another text of mine"]
-
-
-def test_addresses_and_numbers_are_replaced():
-    text = "Write to ann.b+c@mail.example.org or +44 (0)20 7946-0018, by 2020."
-    (clean,) = own.scrub([example(text, text)])
-    expected = "Write to <email> or <phone>, by 2020."
-    assert clean.expected == clean.documents[0].text == expected
-    (same,) = own.scrub([example("5.0 of 10 in 1999", "v1.2.3.4 at 10:30")])
-    assert same.expected == "5.0 of 10 in 1999"
-
-
-@hypothesis.settings(max_examples=80, deadline=None)
-@hypothesis.given(st.text(), st.lists(st.text(), min_size=1, max_size=4))
-def test_any_texts_pass(expected, documents):
-    examples = [example(expected, *documents)]
-    own.drop_near_copies(own.scrub(examples))

@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import pytest
 
@@ -17,6 +18,15 @@ def test_means_and_deviations():
         [example("b", "one two", "a", 3), example("b", "one", "a b c", 5)]
     )
     assert found == {"b": (2, [(1.5, 0.5), (2.0, 1.0), (4.0, 1.0)])}
+
+
+def test_examples_are_gone_through_once_and_not_kept():
+    examples = (example("b", "x", "y " * 10**5, 1) for _ in range(300))
+    tracemalloc.start()
+    found = stats.rows(examples)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["b"][1][1] == (10**5, 0.0) and peak < 3e7
 
 
 def test_a_folder_is_printed(tmp_path):

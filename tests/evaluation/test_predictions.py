@@ -3,6 +3,7 @@ import json
 import pytest
 
 from keras_restpg import prompts
+from keras_restpg.data import load_longlamp
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.predictions import score_file
 
@@ -42,19 +43,52 @@ def test_both_layouts_give_the_same_scores(tmp_path, references):
 
 def test_only_the_final_answer_counts(tmp_path, references):
     output = prompts.join_output("a train and rivers", "the old garden gate")
-    rows = [{"id": "1", "output": output}]
-    scored = score_file(
-        write(tmp_path, {"golds": rows}), references, reasoning=True
-    )
-    assert scored.means["all"]["rouge1"] == 1.0
-    rows = [{"id": "1", "output": "the old garden gate"}]
+    rows = [{"id": "1", "output": output}, {"id": 2, "output": "a train"}]
     scored = score_file(
         write(tmp_path, {"golds": rows}),
         references,
         reward=lambda example, answer: 1.0,
         reasoning=True,
     )
-    assert scored.means["all"]["judge"] == 0.0
+    assert scored.means["task"]["rouge1"] == 1.0
+    assert scored.means["task"]["judge"] == 1.0
+    # Without reasoning there is no final answer.
+    assert scored.means["topic"]["rouge1"] == 0.0
+    assert scored.means["topic"]["judge"] == 0.0
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+def test_references_are_longlamps_own_files(tmp_path, suffix):
+    """Rows without ids have those that the loader makes."""
+    rows = [
+        {
+            "author": "a",
+            "input": "x",
+            "output": output,
+            "profile": [{"summary": "s", "content": "c"}],
+        }
+        for output in ("the old garden gate", "a train")
+    ]
+    path = tmp_path / f"topic_writing_val.{suffix}"
+    lines = [json.dumps(row) for row in rows]
+    path.write_text("\n".join(lines) if suffix == "jsonl" else json.dumps(rows))
+    examples = load_longlamp("topic_writing", "val", tmp_path)
+    golds = [{"id": e.id, "output": e.expected} for e in examples]
+    predictions = write(tmp_path, "\n".join(map(json.dumps, golds)))
+    scored = score_file(predictions, path)
+    assert scored == score_file(predictions, examples)
+    assert scored.means["topic_writing"] == scored.means["all"]
+    assert scored.means["all"]["rouge1"] == 1.0
+    with pytest.raises(InputError, match="line 1: the field 'id' is missing"):
+        (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+        score_file(predictions, tmp_path / "mine.jsonl")
+
+
+def test_every_reference_needs_a_prediction(tmp_path, references):
+    path = write(tmp_path, {"golds": [{"id": "1", "output": "x"}]})
+    message = f"{path}: 1 of 2 references have no prediction, first '2'"
+    with pytest.raises(InputError, match=message):
+        score_file(path, references)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +97,8 @@ def test_only_the_final_answer_counts(tmp_path, references):
         ("", "the file is empty"),
         ('{"golds": 3}', "'golds' must be a list"),
         ('{"golds": []}', "no predictions"),
-        ('{"golds": [{"id": "1"}]}', "needs the field 'output'"),
+        ('{"golds": [{"id": "1"}]}', "the field 'output' is missing"),
+        ('{"golds": ["x"]}', "must hold objects"),
         ('{"id": "9", "output": "x"}', "no reference has the id '9'"),
         (
             '{"golds": [{"id": "1", "output": "x"}, '

@@ -1,0 +1,45 @@
+"""Rows of a data set on the Hugging Face hub."""
+
+from keras_restpg.errors import InputError
+
+
+def rows(name, config, split, stream):
+    """The rows of one configuration and split.
+
+    Args:
+        name: of the data set, or a local folder in the hub's layout.
+        config: one of its configurations.
+        split: one of that one's splits.
+        stream: whether rows come as they are asked for and nothing is kept;
+            else the split is kept in the library's cache first.
+
+    Yields:
+        `(where, row)`: data set and row, for messages, and a dict.
+
+    Raises:
+        InputError: no library, no connection, no such data set, or files in
+            it that do not fit.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise InputError(
+            "LongLaMP from the hub needs the `datasets` library: "
+            "`pip install keras-restpg[hf]`. Or give `source`, a folder of "
+            "local files."
+        ) from None
+    where = f"{name}, {config}, {split}"
+    try:
+        found = datasets.load_dataset(
+            name, config, split=split, streaming=stream
+        )
+        for number, row in enumerate(found, 1):
+            yield f"{where}, row {number}", row
+    # The library's own errors, Arrow's, and those of whichever HTTP client
+    # it has: all of them are about what comes from outside.
+    except Exception as error:
+        raise InputError(
+            f"{where}: {type(error).__name__}: {error}. Look at the data "
+            "set's page and your connection, or give `source`, a folder of "
+            "local files."
+        ) from error
