@@ -1,6 +1,10 @@
-"""The report's pictures, each a PNG in bytes."""
+"""The report's pictures, each a PNG in bytes.
+
+Their labels may be any text: names of tasks come from data.
+"""
 
 import io
+import warnings
 
 import matplotlib
 import numpy as np
@@ -10,6 +14,8 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
+# Characters of a label.
+_LONGEST = 40
 
 
 def score_by_iteration(curves):
@@ -20,7 +26,8 @@ def score_by_iteration(curves):
     """
     figure, axes = _axes("iteration", "mean reward, test users")
     for (label, values), color in zip(curves.items(), _COLORS, strict=False):
-        axes.plot(range(len(values)), values, "o-", label=label, color=color)
+        steps = range(len(values))
+        axes.plot(steps, values, "o-", label=_label(label), color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure)
     return _png(figure)
@@ -40,8 +47,8 @@ def reward_histogram(histograms):
         shares = [found.get(name, 0) / total for name in names]
         places = np.arange(len(names)) + (number + 0.5) * width - 0.4
         color = _COLORS[number % len(_COLORS)]
-        axes.bar(places, shares, width, label=label, color=color)
-    axes.set_xticks(range(len(names)), names)
+        axes.bar(places, shares, width, label=_label(label), color=color)
+    axes.set_xticks(range(len(names)), [_label(name) for name in names])
     _legend(figure)
     return _png(figure)
 
@@ -59,8 +66,12 @@ def accept_rate(rates):
         places = np.arange(len(tasks)) + (number + 0.5) * width - 0.4
         values = [found.get(task, 0.0) for task in tasks]
         color = _COLORS[number % len(_COLORS)]
-        axes.bar(places, values, width, label=label, color=color)
-    axes.set_xticks(range(len(tasks)), tasks)
+        axes.bar(places, values, width, label=_label(label), color=color)
+    labels = [_label(task) for task in tasks]
+    # Side by side they would run into each other.
+    slope = 25 if sum(map(len, labels)) > _LONGEST else 0
+    side = "right" if slope else "center"
+    axes.set_xticks(range(len(tasks)), labels, rotation=slope, ha=side)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     _legend(figure)
     return _png(figure)
@@ -77,7 +88,7 @@ def lengths(words):
     axes.boxplot(
         [words[label] or [0] for label in labels],
         orientation="horizontal",
-        tick_labels=labels,
+        tick_labels=[_label(label) for label in labels],
         flierprops={"markersize": 2},
     )
     axes.invert_yaxis()
@@ -88,17 +99,46 @@ def losses(curves):
     """Mean negative log-likelihood of a response token, by epoch.
 
     Args:
-        curves: `{label: [nll of each epoch]}`.
+        curves: `{label: {epoch: nll}}`.
     """
-    figure, axes = _axes("epoch of the training", "nll of a token")
+    return _by_epoch(curves, "nll of a token")
+
+
+def validations(curves):
+    """Mean reward of validation users, by epoch.
+
+    Args:
+        curves: `{label: {epoch: mean reward}}`.
+    """
+    return _by_epoch(curves, "mean reward, validation users")
+
+
+def _by_epoch(curves, y):
+    figure, axes = _axes("epoch of the training", y)
     for number, (label, values) in enumerate(curves.items()):
         color = _COLORS[number % len(_COLORS)]
         style = "o-" if number < len(_COLORS) else "s--"
-        steps = range(1, len(values) + 1)
-        axes.plot(steps, values, style, label=label, color=color)
+        points = values.keys(), values.values()
+        axes.plot(*map(list, points), style, label=_label(label), color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure)
     return _png(figure)
+
+
+def _label(text):
+    """A text as a label: one line, not long, and nothing read as markup.
+
+    Matplotlib sets what stands between dollar signs as mathematics, leaves
+    empty labels and those with `_` in front out of legends, and refuses lone
+    surrogates.
+    """
+    text = " ".join(text.split()) or "(empty)"
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST - 1]}…"
+    text = "".join(c if c.isprintable() else "\ufffd" for c in text)
+    if text.startswith("_"):
+        text = f" {text}"
+    return text.replace("$", r"\$")
 
 
 def _axes(x, y):
@@ -111,11 +151,15 @@ def _axes(x, y):
 
 def _legend(figure):
     """Beside the picture, where it hides nothing."""
-    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    if figure.axes[0].get_legend_handles_labels()[1]:
+        figure.legend(loc="outside right upper", frameon=False, fontsize=8)
 
 
 def _png(figure):
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=130)
+    with warnings.catch_warnings():
+        # A character that the font lacks is drawn as a box: no news.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(out, format="png", dpi=130)
     plt.close(figure)
     return out.getvalue()

@@ -9,7 +9,6 @@ apart, correlation 0.46.
 proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 """
 
-import csv
 import dataclasses
 import hashlib
 import warnings
@@ -17,6 +16,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
+from keras_restpg.data import csv_file
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
 from keras_restpg.rewards import scoring
@@ -96,28 +96,22 @@ def read_choices(path):
 
     `choice` is 1 for a, -1 for b, 0 for a tie.
 
+    Other columns may be there; they are not read.
+
     Raises:
-        InputError: a column or a choice that does not fit.
+        InputError: no such file, no CSV, a column or a choice that does not
+            fit; with file and line.
     """
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = set(_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise InputError(
-                f"{path}: the first line must name the columns "
-                f"{', '.join(_COLUMNS)}. Missing: {', '.join(sorted(missing))}"
-            )
-        rows = [_choice(row, path, reader.line_num) for row in reader]
-    if not rows:
-        raise InputError(f"{path}: there are no rows in it")
-    return rows
+    return [_choice(row, where, path) for where, row in csv_file.rows(path)]
 
 
-def _choice(row, path, line):
-    where = f"{path}, line {line}"
-    absent = [name for name in _COLUMNS if row[name] is None]
-    if absent:
-        raise InputError(f"{where}: the row has no {absent[0]!r}")
+def _choice(row, where, path):
+    missing = set(_COLUMNS) - set(row)
+    if missing:
+        raise InputError(
+            f"{path}: the first line must name the columns "
+            f"{', '.join(_COLUMNS)}. Missing: {', '.join(sorted(missing))}"
+        )
     choice = row["choice"].strip().lower()
     if choice not in _CHOICES:
         raise InputError(

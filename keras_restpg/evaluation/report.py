@@ -1,17 +1,25 @@
 """`report.html`: one file with the tables, pictures and texts of a run.
 
-Everything that comes from documents or models is escaped.
+Everything that comes from documents or models is escaped. Damaged lines among
+the measurements are left out: no report fails at the end of a run for them.
 """
 
 import base64
 import html
 
+from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.tables import macro_average, main_table
 from keras_restpg.rewards.diagnostics import ALL
 
 _CASES = 3
+# The numbers that are shown of an E-step's samples and of a teacher's texts.
+_SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
+_SAMPLED += ("unfinished", "mean_reward", "examples_without", "examples")
+_TAUGHT = ("examples", "kept", "generated", "leaked", "empty", "mean_copied")
+# More than anything that is measured here.
+_TOO_LARGE = 1e15
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem
 auto; padding: 0 1rem; color: #1b1b1f }
@@ -82,38 +90,31 @@ def kept_table(runs):
     repeated one that was kept, or were beyond the limit for an example; cut
     at the length limit may be any of them.
     """
-    counts = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
     names = ("samples", "kept", "no answer", "below τ", "repeated", "too many")
     rows = [["", *names, "cut", "mean reward", "examples without"]]
-    for label, line in _expectations(runs).items():
-        found = line["tasks"][ALL]
-        rows.append(
-            [
-                label,
-                *(str(found[name]) for name in (*counts, "unfinished")),
-                f"{found['mean_reward']:.3f}",
-                f"{found['examples_without']} of {found['examples']}",
-            ]
-        )
+    for label, tasks in _expectations(runs).items():
+        *counts, reward, without, count = map(tasks[ALL].get, _SAMPLED)
+        cells = [f"{reward:.3f}", f"{without} of {count}"]
+        rows.append([label, *map(str, counts), *cells])
     return rows
 
 
 def reasoning_table(runs):
     """Rows: how many summaries were generated, refused and kept."""
-    counts = ("examples", "kept", "generated", "leaked", "empty")
+    *counts, copied = _TAUGHT
     rows = [["", *counts, "mean copied"]]
     for label, run in runs.items():
         shards = {
             line["shard"]: line
-            for line in run.read_log("metrics.jsonl")
-            if line.get("kind") == "reasoning"
+            for line in _measured(run, "reasoning", _TAUGHT)
+            if isinstance(line.get("shard"), str)
         }.values()
         if not shards:
             continue
         kept = max(sum(shard["kept"] for shard in shards), 1)
-        copied = sum(s["mean_copied"] * s["kept"] for s in shards) / kept
+        mean = sum(shard[copied] * shard["kept"] for shard in shards) / kept
         sums = [str(sum(shard[name] for shard in shards)) for name in counts]
-        rows.append([label, *sums, f"{copied:.3f}"])
+        rows.append([label, *sums, f"{mean:.3f}"])
     return rows
 
 
@@ -125,28 +126,68 @@ def _reading():
     )
 
 
+def _measured(run, kind, names):
+    """The sound lines of a kind: those with a number for each of `names`."""
+    for line in run.read_log("metrics.jsonl"):
+        if _has(line, names) and line.get("kind") == kind:
+            yield line
+
+
+def _has(values, names):
+    return isinstance(values, dict) and all(
+        _is_number(values.get(name)) for name in names
+    )
+
+
+def _is_number(value):
+    # Written so that NaN is none.
+    return isinstance(value, int | float) and abs(value) < _TOO_LARGE
+
+
 def _expectations(runs):
-    """The E-steps' diagnostics, `{label: line}`; the last of each counts."""
+    """The E-steps' diagnostics, `{label: {task: numbers}}`.
+
+    The last of each counts.
+    """
     found = {}
     for label, run in runs.items():
-        for line in run.read_log("metrics.jsonl"):
-            if line.get("kind") == "expectation":
-                found[f"{label} iteration {line['iteration']}".strip()] = line
+        for line in _measured(run, "expectation", ("iteration",)):
+            tasks = _sound_tasks(line.get("tasks"))
+            if ALL in tasks:
+                found[f"{label} iteration {line['iteration']}".strip()] = tasks
     return found
 
 
-def _epochs(runs):
-    """The nll of each epoch, `{label: [values]}`; the last of each counts."""
+def _sound_tasks(tasks):
+    tasks = tasks if isinstance(tasks, dict) else {}
+    return {task: each for task, each in tasks.items() if _is_sound(each)}
+
+
+def _is_sound(diagnostics):
+    if not _has(diagnostics, (*_SAMPLED, "accept_rate")):
+        return False
+    histogram = diagnostics.get("histogram")
+    return _has(histogram, histogram)
+
+
+def _by_epoch(runs, value):
+    """A number of each epoch, `{label: {epoch of the training: number}}`.
+
+    The last of each counts.
+    """
     found = {}
     for label, run in runs.items():
-        for line in run.read_log("metrics.jsonl"):
-            if line.get("kind") == "epoch":
-                name = f"{label} {line['stage']}".strip()
-                found.setdefault(name, {})[line["epoch"]] = line["nll"]
-    return {
-        name: [values[epoch] for epoch in sorted(values)]
-        for name, values in found.items()
-    }
+        for line in _measured(run, "epoch", ("epoch",)):
+            name = f"{label} {line.get('stage', '')}".strip()
+            found.setdefault(name, {})[line["epoch"]] = line.get(value)
+    curves = {}
+    for name, values in found.items():
+        before = min(values) - 1
+        points = {e - before: values[e] for e in sorted(values)}
+        points = {e: each for e, each in points.items() if _is_number(each)}
+        if points:
+            curves[name] = points
+    return curves
 
 
 def _pictures(runs, examples, results):
@@ -161,16 +202,16 @@ def _pictures(runs, examples, results):
     expectations = _expectations(runs)
     if expectations:
         histograms = {
-            label: line["tasks"][ALL]["histogram"]
-            for label, line in expectations.items()
+            label: tasks[ALL]["histogram"]
+            for label, tasks in expectations.items()
         }
         rates = {
             label: {
                 task: each["accept_rate"]
-                for task, each in line["tasks"].items()
+                for task, each in tasks.items()
                 if task != ALL
             }
-            for label, line in expectations.items()
+            for label, tasks in expectations.items()
         }
         parts += [
             _figure(
@@ -189,9 +230,17 @@ def _pictures(runs, examples, results):
                 "Words of the final answers of test users",
             )
         )
-    epochs = _epochs(runs)
-    if epochs:
-        parts.append(_figure(figures.losses(epochs), "Training loss"))
+    losses = _by_epoch(runs, "nll")
+    if losses:
+        parts.append(_figure(figures.losses(losses), "Training loss"))
+    validations = _by_epoch(runs, "val_reward")
+    if validations:
+        parts.append(
+            _figure(
+                figures.validations(validations),
+                "Mean reward of validation users, by which weights are chosen",
+            )
+        )
     return parts
 
 
@@ -231,10 +280,18 @@ def _cases(examples, results):
 def _seconds(runs):
     rows = [["stage", "seconds"]]
     for label, run in runs.items():
-        seconds = run.read_json("seconds.json", {})
-        for stage, value in seconds.items():
-            rows.append([f"{label} {stage}".strip(), f"{value:.0f}"])
+        for stage, value in _seconds_of(run).items():
+            if _is_number(value):
+                rows.append([f"{label} {stage}".strip(), f"{value:.0f}"])
     return rows
+
+
+def _seconds_of(run):
+    try:
+        seconds = run.read_json("seconds.json")
+    except InputError:
+        seconds = None
+    return seconds if isinstance(seconds, dict) else {}
 
 
 def _table(rows):

@@ -1,17 +1,19 @@
 """How much of a run's time passes outside compiled model code."""
 
+import os
 import sys
 import threading
 
 # Where the innermost Python frame lies while a backend computes or compiles.
-_MODEL = ("/jax/", "/jaxlib/", "/tensorflow/", "/torch/", "/keras/", "/h5py/")
+_MODEL = ("jax", "jaxlib", "tensorflow", "torch", "keras")
 
 
 class PythonShare:
     """Watches the main thread while it is entered.
 
     A hundred times a second it looks at the innermost frame: one that lies
-    in Keras or its backend counts as model code, compilation included.
+    in the folder of Keras or its backend, as imported, counts as model code,
+    compilation included.
 
     Attributes:
         share: of the looks, those elsewhere: tokenising, selecting, writing
@@ -24,6 +26,7 @@ class PythonShare:
         self._done = threading.Event()
 
     def __enter__(self):
+        self._roots = _roots()
         self._watched = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -43,5 +46,11 @@ class PythonShare:
             if frame is None:
                 continue
             self.looks += 1
-            file = frame.f_code.co_filename.replace("\\", "/")
-            self.outside += not any(part in file for part in _MODEL)
+            self.outside += not frame.f_code.co_filename.startswith(self._roots)
+
+
+def _roots():
+    """Folders of the packages of `_MODEL` that are imported."""
+    modules = [sys.modules.get(name) for name in _MODEL]
+    files = [getattr(module, "__file__", None) for module in modules]
+    return tuple(os.path.dirname(file) + os.sep for file in files if file)

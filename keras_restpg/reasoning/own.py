@@ -1,46 +1,46 @@
 """Reasoning of one's own instead of a teacher's."""
 
-import json
-
+from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 from keras_restpg.reasoning.text import clean, copied_share
 from keras_restpg.records import Reasoning
 
+_KEY = ("example_id", "id")
+_TEXT = ("text", "reasoning")
+
 
 def load_reasoning(path, examples):
-    """Reasoning of one's own, from JSONL.
+    """Reasoning of one's own, from a `.jsonl`, `.json` or `.parquet` file.
 
-    Each line is an object with `example_id` (or `id`) and `text` (or
-    `reasoning`). `copied` is measured against the example's whole profile;
-    nothing is refused for it.
+    Each row is an object with `example_id` (or `id`) and `text` (or
+    `reasoning`); numbers count as text. `copied` is measured against the
+    example's whole profile; nothing is refused for it.
 
     Args:
-        path: of the file, UTF-8.
+        path: of the file.
         examples: list of `Example`.
 
     Returns:
         list of `Reasoning`, in the order of `examples`.
 
     Raises:
-        InputError: a line that does not fit, an id twice or unknown, an
-            example without reasoning; the message has file, line and field.
+        InputError: no such file, a row that does not fit, an id twice or
+            unknown, an example without reasoning; the message has file, line
+            and field.
     """
     by_id = {example.id: example for example in examples}
     found = {}
-    with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                where = f"{path}, line {number}"
-                key, text = _parse(line, where)
-                if key not in by_id:
-                    raise InputError(
-                        f"{where}: there is no example with the id {key!r}"
-                    )
-                if key in found:
-                    raise InputError(f"{where}: {key!r} was there before")
-                example = by_id[key]
-                copied = copied_share(text, example, example.documents)
-                found[key] = Reasoning(key, text, copied)
+    for where, row in reading.objects(path):
+        key, text = _parse(row, where)
+        if key not in by_id:
+            raise InputError(
+                f"{where}: there is no example with the id {key!r}"
+            )
+        if key in found:
+            raise InputError(f"{where}: {key!r} was there before")
+        example = by_id[key]
+        copied = copied_share(text, example, example.documents)
+        found[key] = Reasoning(key, text, copied)
     missing = [key for key in by_id if key not in found]
     if missing:
         raise InputError(
@@ -51,20 +51,25 @@ def load_reasoning(path, examples):
     return [found[key] for key in by_id]
 
 
-def _parse(line, where):
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where}: not JSON ({error})") from error
-    if not isinstance(row, dict):
-        raise InputError(f"{where}: must be an object. Received: {row!r}")
-    values = []
-    for names in (("example_id", "id"), ("text", "reasoning")):
-        value = next((row[name] for name in names if name in row), None)
-        if not isinstance(value, str) or not value.strip():
-            raise InputError(
-                f"{where}: needs the field {names[0]!r} (or {names[1]!r}) "
-                f"with text. Received: {value!r}"
-            )
-        values.append(value)
-    return values[0], clean(values[1])
+def _parse(row, where):
+    """`(id, text)` of a row."""
+    key, text = _field(row, _KEY, where), _field(row, _TEXT, where)
+    cleaned = clean(text)
+    if not cleaned:
+        raise InputError(
+            f"{where}: nothing is left of the reasoning without the control "
+            "tokens, thoughts and sentences of the template that it consists "
+            f"of. Received: {text[:80]!r}"
+        )
+    return key, cleaned
+
+
+def _field(row, names, where):
+    name = next((name for name in names if name in row), None)
+    text = name and reading.text_of(row, name, where)
+    if not text or not text.strip():
+        raise InputError(
+            f"{where}: needs the field {names[0]!r} (or {names[1]!r}) with "
+            f"text. Received: {text!r}"
+        )
+    return text

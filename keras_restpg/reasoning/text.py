@@ -3,29 +3,36 @@
 import re
 
 from keras_restpg import prompts
-from keras_restpg.words import words
+from keras_restpg.words import ngrams, words
 
 # What chat models put around what they were asked for.
 _TURN_END = re.compile(r"<end_of_turn>|<eos>|<\|(?:im_end|eot_id)\|>|</s>")
 _CONTROL = re.compile(r"<bos>|<pad>|<start_of_turn>(?:model|user)?\n?")
 _FENCE = re.compile(r"^```[\w-]*\n(.*?)\n?```$", re.DOTALL)
 _HEADING = re.compile(r"^#+ *(?:your )?output:?[ \t]*\n", re.IGNORECASE)
+# "Sure!" alone, or a line that ends with a colon: sentences are kept.
 _PREAMBLE = re.compile(
-    r"^(?:sure|certainly|of course|okay|ok|here(?:'s| is| are))\b"
-    r"[^\n]*[:.!][ \t]*\n+",
+    r"^(?:(?:sure|certainly|of course|okay|ok|here(?:['’]s| is| are))\b"
+    r"[^\n]*:|(?:sure(?: thing)?|certainly|of course|okay|ok)[.!])[ \t]*\n+",
     re.IGNORECASE,
+)
+# Its opening may have stood in the prompt, and its end may be missing.
+_THOUGHT = re.compile(
+    r"^\s*<think>.*?(?:</think>|\Z)|^(?:(?!<think>).)*?</think>", re.DOTALL
 )
 
 
 def clean(text):
     """A teacher's output without the artefacts of chat models.
 
-    Control tokens as text, what follows the end of the turn, a code fence
-    around it all, "Sure, here is …:" and a repeated heading. The sentences
-    of Figure 8 are taken out too: an output is split at the first of them,
-    so in a summary they would end it.
+    Control tokens as text, what follows the end of the turn, the thoughts
+    that a reasoning model writes first, a code fence around it all, "Sure,
+    here is …:" and a repeated heading. The sentences of Figure 8 are taken
+    out too: an output is split at the first of them, so in a summary they
+    would end it.
     """
     text = _CONTROL.sub("", _TURN_END.split(text, maxsplit=1)[0])
+    text = _THOUGHT.sub("", text)
     text = text.partition(prompts.ANSWER_SENTENCE)[0]
     text = text.replace(prompts.SUMMARY_SENTENCE, "").strip()
     before = None
@@ -59,8 +66,3 @@ def copied_share(text, example, documents, n=5):
     for document in documents:
         leaked -= ngrams(words(document.text), n)
     return len(leaked) / len(wanted)
-
-
-def ngrams(tokens, n):
-    """The distinct n-grams of a list, a set of tuples."""
-    return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}

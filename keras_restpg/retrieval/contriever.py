@@ -10,7 +10,6 @@ import functools
 import hashlib
 import json
 import pathlib
-import shutil
 import tempfile
 
 import keras
@@ -25,6 +24,11 @@ from keras_restpg.retrieval.dense import DenseRetriever
 # Padded lengths, and the tokens of a batch.
 _LENGTHS = (16, 32, 64, 128, 192, 256, 384, 512)
 _BATCH_TOKENS = 8192
+_ANEW = (
+    "Download the files of facebook/contriever anew and convert them with "
+    "`keras-restpg contriever convert`."
+)
+_FILES = ("config.json", "vocab.txt", "fingerprint.txt")
 
 
 class MeanEmbedder:
@@ -39,9 +43,8 @@ class MeanEmbedder:
 
     def __init__(self, bert, vocabulary, max_tokens=512, rows=None):
         self.rows = rows
-        self.tokenizer = tokenizers.BertWordPieceTokenizer(
-            str(vocabulary), lowercase=True, strip_accents=True
-        )
+        vocabulary = pathlib.Path(vocabulary)
+        self.tokenizer = _tokenizer(vocabulary, bert.vocabulary_size)
         limit = min(max_tokens, bert.max_sequence_length)
         self.tokenizer.enable_truncation(limit)
         _exact_gelu(bert)
@@ -61,7 +64,6 @@ class MeanEmbedder:
 
     def __call__(self, texts):
         """Vectors float32 (n, width) of n texts."""
-        texts = [t.encode("utf-8", "replace").decode() for t in texts]
         ids = [found.ids for found in self.tokenizer.encode_batch(texts)]
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         vectors, first = {}, 0
@@ -114,20 +116,21 @@ class Contriever(DenseRetriever):
             cache: folder where vectors are kept, or None.
 
         Raises:
-            InputError: the folder does not hold one.
+            InputError: the folder does not hold one, or a file of it is
+                damaged.
         """
-        import keras_hub
-
         folder = pathlib.Path(folder)
-        vocabulary = folder / "vocab.txt"
-        if not vocabulary.is_file() or not (folder / "config.json").is_file():
-            raise InputError(
-                f"{folder} holds no converted Contriever. Make it with "
-                "`keras-restpg contriever convert`."
-            )
-        bert = keras_hub.models.BertBackbone.from_preset(str(folder))
-        name = (folder / "fingerprint.txt").read_text(encoding="ascii")
-        return cls(MeanEmbedder(bert, vocabulary), name.strip(), cache)
+        for name in _FILES:
+            path = folder / name
+            if not path.is_file() or not path.stat().st_size:
+                raise InputError(
+                    f"{folder} holds no converted Contriever: {name} is "
+                    "missing or empty. Make it with `keras-restpg contriever "
+                    "convert`."
+                )
+        name = _read(folder / "fingerprint.txt").strip()
+        bert = _bert(folder, f"the weights in {folder}")
+        return cls(MeanEmbedder(bert, folder / "vocab.txt"), name, cache)
 
 
 def convert(source, target):
@@ -139,14 +142,15 @@ def convert(source, target):
         target: folder of the preset.
 
     Raises:
-        InputError: a file is missing or holds more than tensors.
+        InputError: a file is missing, damaged, or holds more than tensors.
     """
-    import keras_hub
     import safetensors.numpy
 
     source, target = pathlib.Path(source), pathlib.Path(target)
-    tensors = _tensors(source)
-    width = json.loads(_read(source / "config.json"))["hidden_size"]
+    weights = _weights(source)
+    tensors = _tensors(weights)
+    config = _read(source / "config.json")
+    width = _width(config, source / "config.json")
     # Contriever has no pooler; KerasHub's BERT wants one and we do not use it.
     tensors.setdefault("pooler.dense.weight", np.zeros((width, width), "f4"))
     tensors.setdefault("pooler.dense.bias", np.zeros(width, "f4"))
@@ -154,36 +158,64 @@ def convert(source, target):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         safetensors.numpy.save_file(tensors, folder / "model.safetensors")
-        shutil.copy(source / "config.json", folder)
-        bert = keras_hub.models.BertBackbone.from_preset(str(folder))
-    target.mkdir(parents=True, exist_ok=True)
-    bert.save_to_preset(str(target))
-    (target / "vocab.txt").write_text(vocabulary, encoding="utf-8")
-    (target / "fingerprint.txt").write_text(_fingerprint(tensors))
+        (folder / "config.json").write_text(config, encoding="utf-8")
+        bert = _bert(folder, weights)
+    _tokenizer(source / "vocab.txt", bert.vocabulary_size)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        bert.save_to_preset(str(target))
+        (target / "vocab.txt").write_text(vocabulary, encoding="utf-8")
+        name = _fingerprint(tensors, vocabulary)
+        (target / "fingerprint.txt").write_text(name, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{target} can't be written ({error.strerror}). Give a folder "
+            "with space for the weights."
+        ) from error
 
 
-def _tensors(source):
+def _weights(source):
+    """The file of the weights, as one or the other library writes it."""
+    path = source / "model.safetensors"
+    path = path if path.is_file() else source / "pytorch_model.bin"
+    if not path.is_file():
+        raise InputError(
+            f"{path}: there is no such file. Download the files of "
+            "facebook/contriever into this folder."
+        )
+    return path
+
+
+def _tensors(path):
     """The weights as NumPy arrays; nothing in the file is executed."""
     import safetensors.numpy
 
-    if (source / "model.safetensors").is_file():
-        return safetensors.numpy.load_file(source / "model.safetensors")
-    path = source / "pytorch_model.bin"
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+    pickled = path.suffix == ".bin"
+    load = _load_pickled if pickled else safetensors.numpy.load_file
+    try:
+        return load(path)
+    except InputError:
+        raise
+    # Both libraries raise errors of many kinds for what they don't read.
+    except Exception as error:
+        raise InputError(
+            f"{path} is refused: it is damaged or holds more than tensors "
+            f"({type(error).__name__}). {_ANEW}"
+        ) from None
+
+
+def _load_pickled(path):
     try:
         import torch
     except ImportError:
         raise InputError(
             f"Reading {path} needs PyTorch: pip install keras-restpg[torch]"
         ) from None
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"{path} is refused: it is damaged or holds more than tensors "
-            f"({type(error).__name__})."
-        ) from None
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(found, dict) or not all(
+        isinstance(value, torch.Tensor) for value in found.values()
+    ):
+        raise TypeError("not a dict of tensors")
     return {
         name: np.ascontiguousarray(tensor.float().numpy())
         for name, tensor in found.items()
@@ -191,15 +223,70 @@ def _tensors(source):
     }
 
 
+def _width(config, path):
+    """The width that a `config.json` gives."""
+    try:
+        width = int(json.loads(config)["hidden_size"])
+        if not 0 < width < 1 << 16:
+            raise ValueError(f"hidden_size={width}")
+        return width
+    except (
+        ArithmeticError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise InputError(
+            f"{path}: not the configuration of a BERT ({error!r}). {_ANEW}"
+        ) from None
+
+
+def _bert(folder, weights):
+    """The BERT in a folder, whatever Keras' default dtype is."""
+    import keras_hub
+
+    load = keras_hub.models.BertBackbone.from_preset
+    try:
+        return load(str(folder), dtype="float32")
+    # KeyError, ValueError, SafetensorError: whatever does not fit.
+    except Exception as error:
+        raise InputError(
+            f"{weights} and config.json beside them make no BERT "
+            f"({type(error).__name__}: {str(error)[:300]}). {_ANEW}"
+        ) from error
+
+
+def _tokenizer(path, size):
+    """Contriever's tokenizer; a model has vectors of `size` tokens."""
+    _read(path)
+    try:
+        tokenizer = tokenizers.BertWordPieceTokenizer(
+            str(path), lowercase=True, strip_accents=True
+        )
+        if tokenizer.get_vocab_size() > size:
+            raise ValueError(f"more than the {size} tokens of the model")
+    # Among others TypeError, for a token such as [SEP] that is missing.
+    except Exception as error:
+        raise InputError(
+            f"{path}: not the model's vocabulary ({error}). {_ANEW}"
+        ) from error
+    return tokenizer
+
+
 def _read(path):
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
+        raise InputError(f"{path}: {error.strerror}. {_ANEW}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: byte {error.start + 1} is not UTF-8. {_ANEW}"
+        ) from None
 
 
-def _fingerprint(tensors):
-    digest = hashlib.sha256()
+def _fingerprint(tensors, vocabulary):
+    digest = hashlib.sha256(vocabulary.encode())
     for name in sorted(tensors):
         digest.update(name.encode() + tensors[name].tobytes())
     return f"contriever-{digest.hexdigest()[:16]}"

@@ -1,21 +1,15 @@
 """BM25 over a user's documents (bm25s)."""
 
 import logging
-import re
 
 import bm25s
 import numpy as np
 
 from keras_restpg.retrieval.retriever import Retriever, indexed_text
+from keras_restpg.words import words
 
 # It tells of every index that it builds.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
-_WORD = re.compile(r"\w+")
-
-
-def words(text):
-    """The lower-cased words of a text, a list."""
-    return _WORD.findall(text.lower())
 
 
 class BM25(Retriever):
@@ -26,7 +20,8 @@ class BM25(Retriever):
             `"atire"`.
         k1: how soon more occurrences of a word count no more.
         b: how much long documents are held back, 0 to 1.
-        tokenize: from a text to its words.
+        tokenize: from a text to its words; by default those of any script,
+            Chinese, Japanese and Thai by the character.
     """
 
     def __init__(self, method="bm25+", k1=1.5, b=0.75, tokenize=words):

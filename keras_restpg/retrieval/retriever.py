@@ -97,10 +97,11 @@ class _Function(Retriever):
 
     def rank(self, query, documents, k):
         order = list(self.function(query, documents, k))
-        if not all(0 <= index < len(documents) for index in order):
+        known = all(0 <= index < len(documents) for index in order)
+        if not known or len(set(order)) < len(order):
             raise ValueError(
-                "A retriever must return indices of documents, here from 0 "
-                f"to {len(documents) - 1}. Received: {order}"
+                "A retriever must return different indices of documents, "
+                f"here from 0 to {len(documents) - 1}. Received: {order}"
             )
         return order[:k]
 

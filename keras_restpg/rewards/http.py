@@ -6,7 +6,10 @@ does it. What a server can and cannot give:
 
 - It lists only its most probable tokens (20). A score that is not among them
   counts as impossible; where none of the five is, the answer gets the lowest
-  score, since the judge did not judge.
+  score, since the judge did not judge. So it does where the reply is a longer
+  number, such as 100.
+- It may put something before the score: spaces, marks, "[Score]:". Scores are
+  read at the first place after these.
 - The probability of "0" after "1" is known where the server itself went on
   with "1". Where it did not, another token was more probable than "1": then
   "10" cannot be the most probable whole string unless no score is, and "1"
@@ -14,6 +17,8 @@ does it. What a server can and cannot give:
 - Its tokenizer may read control symbols in text, such as `<end_of_turn>`, as
   control tokens, which no client can prevent. A space is put after the first
   character of such symbols.
+- It refuses what its model can't hold. Prompt, expected output and answer are
+  cut to `max_characters` each.
 """
 
 import concurrent.futures
@@ -38,6 +43,13 @@ from keras_restpg.rewards.reward import (
 )
 
 _FORMAT = "/v1/chat/completions"
+# Enough for "**[Score]:** 10".
+_REPLY_TOKENS = 12
+# What may come before a score; "Ġ" and "Ċ" are byte-pair tokenizers' spaces.
+_LEAD = re.compile(r"(?:[\W_ĠĊ]|score)*", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+")
+# Servers that can't write -inf write -9999.
+_IMPOSSIBLE = -9000.0
 
 
 class HTTPJudge(Reward):
@@ -51,18 +63,24 @@ class HTTPJudge(Reward):
         logprobs: whether to read log-probabilities. False, for servers
             without them, takes the number that the reply begins with; there
             are no probabilities then.
-        timeout: seconds to wait for a reply.
+        timeout: seconds to wait for a connection, and then for the whole
+            reply.
         retries: how often a request is sent again after a timeout, a lost
-            connection, or the status 408, 429 or 5xx.
+            connection, the status 408, 429 or 5xx, or a damaged reply.
         backoff: seconds before the first retry; doubled for each further
             one, unless the server says how long to wait.
         concurrency: how many requests are under way at once.
         cache: path of a JSONL file that keeps replies across runs, or None
             to keep them in memory.
+        max_characters: prompt, expected output and answer are cut to this
+            many characters each, so that no text can outgrow the judge. The
+            default fits a model of 8,192 tokens in languages of which a
+            token holds three characters or more; in Chinese, say, a token
+            holds about one.
 
     Raises:
-        InputError: an address that is not http or https, or a cache that
-            cannot be read.
+        InputError: an address that is not http or https, a setting out of
+            its range, or a cache that cannot be read.
 
     Example:
         ```python
@@ -82,7 +100,14 @@ class HTTPJudge(Reward):
         backoff=1.0,
         concurrency=8,
         cache=None,
+        max_characters=8192,
     ):
+        if concurrency < 1 or max_characters < 1:
+            raise InputError(
+                "`concurrency` and `max_characters` must be at least 1. "
+                f"Received: concurrency={concurrency}, "
+                f"max_characters={max_characters}"
+            )
         self.client = http_client.Client(
             url.rstrip("/").removesuffix("/v1") + _FORMAT,
             api_key=api_key,
@@ -94,6 +119,7 @@ class HTTPJudge(Reward):
         self.logprobs = logprobs
         self.concurrency = concurrency
         self.cache = http_client.Cache(cache)
+        self.max_characters = max_characters
 
     def score(self, examples, answers):
         scores = [each.score for each in self.judge(examples, answers)]
@@ -112,7 +138,7 @@ class HTTPJudge(Reward):
             self._body(example, answer) if answer.strip() else None
             for example, answer in pairs
         ]
-        unique = {_key(body): body for body in bodies if body}
+        unique = {self._key(body): body for body in bodies if body}
         missing = {k: b for k, b in unique.items() if k not in self.cache}
         with concurrent.futures.ThreadPoolExecutor(self.concurrency) as pool:
             futures = [
@@ -126,50 +152,54 @@ class HTTPJudge(Reward):
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         return [
-            self._judgement(self.cache[_key(body)]) if body else Judgement(0.0)
+            _judgement(self.cache[self._key(body)]) if body else Judgement(0.0)
             for body in bodies
         ]
 
     def _body(self, example, answer):
         text = prompts.fill(
             prompts.JUDGE_PROMPT,
-            prompt=_broken(example.prompt),
-            expected=_broken(example.expected),
-            answer=_broken(answer),
+            prompt=self._plain(example.prompt),
+            expected=self._plain(example.expected),
+            answer=self._plain(answer),
         )
         body = {
             "model": self.model,
             "messages": [{"role": "user", "content": text}],
-            "max_tokens": 4,
+            "max_tokens": _REPLY_TOKENS,
             "temperature": 0,
         }
         if self.logprobs:
             body |= {"logprobs": True, "top_logprobs": 20}
         return body
 
+    def _plain(self, text):
+        """The beginning of a text, without control symbols or surrogates."""
+        text = text[: self.max_characters]
+        text = CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+        return text.encode("utf-8", "replace").decode("utf-8")
+
+    def _key(self, body):
+        """The same model may be another one on another server."""
+        asked = json.dumps([self.client.url, body])
+        return hashlib.sha256(asked.encode()).hexdigest()
+
     def _ask(self, key, body):
-        reply = self.client.post(body)
+        self.cache.add(key, self.client.post(body, self._read))
+
+    def _read(self, reply):
+        """What is kept of a reply."""
         try:
             choice = reply["choices"][0]
             if self.logprobs:
-                kept = _first_tokens(choice["logprobs"]["content"])
-            else:
-                kept = str(choice["message"]["content"])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+                return _first_tokens(choice["logprobs"]["content"])
+            return _text(choice["message"]["content"] or "")
+        except (KeyError, IndexError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{self.client.url} replied without what was asked for "
                 f"({error!r}). If it gives no log-probabilities, use "
                 f"`logprobs=False`. Received: {json.dumps(reply)[:300]}"
             ) from error
-        self.cache.add(key, kept)
-
-    def _judgement(self, kept):
-        if isinstance(kept, str):
-            return Judgement(_spoken_score(kept))
-        log_probs = criteria_log_probs(kept)
-        if max(log_probs) == -math.inf:
-            return Judgement(SCORES[0], (0.0,) * len(SCORES))
-        return judgement_of(log_probs)
 
 
 def criteria_log_probs(tokens):
@@ -182,39 +212,84 @@ def criteria_log_probs(tokens):
     Returns:
         list of five floats, -inf where a score is not among them.
     """
-    # A space or line break of its own may come first.
-    while tokens and not tokens[0][0].strip(" \t\r\n▁Ġ"):
-        tokens = tokens[1:]
-    if not tokens:
+    place = _place(tokens)
+    text = "".join(token for token, _ in tokens[place:])
+    number = _NUMBER.match(_bare(text))
+    longer = number and len(number[0]) > 1 and number[0] not in CRITERIA
+    if longer or place == len(tokens):
         return [-math.inf] * len(CRITERIA)
-    first = _by_text(tokens[0][1])
+    first = _by_text(tokens[place][1])
     found = [first.get(score, -math.inf) for score in CRITERIA]
-    one, ten = CRITERIA.index("1"), CRITERIA.index("10")
-    if len(tokens) > 1 and _bare(tokens[0][0]) == "1":
-        follows = math.exp(min(_by_text(tokens[1][1]).get("0", -math.inf), 0.0))
+    if _bare(tokens[place][0]) == "1" and place + 1 < len(tokens):
+        one, ten = CRITERIA.index("1"), CRITERIA.index("10")
+        follows = math.exp(_then_zero(*tokens[place + 1]))
         split = found[one] + (math.log(follows) if follows else -math.inf)
-        found[ten] = float(np.logaddexp(found[ten], split))
+        found[ten] = min(float(np.logaddexp(found[ten], split)), 0.0)
         found[one] += math.log1p(-follows) if follows < 1 else -math.inf
     return found
+
+
+def _judgement(kept):
+    if isinstance(kept, str):
+        return Judgement(_spoken_score(kept))
+    log_probs = criteria_log_probs(kept)
+    if max(log_probs) == -math.inf:
+        return Judgement(SCORES[0], (0.0,) * len(SCORES))
+    return judgement_of(log_probs)
 
 
 def _first_tokens(content):
     """`[token, {token: log-probability}]` of a reply's tokens, checked."""
     kept = [
         [
-            str(each["token"]),
+            _text(each["token"]),
             {
-                str(t["token"]): float(t["logprob"])
-                for t in each["top_logprobs"]
+                _text(t["token"]): _log_prob(t["logprob"])
+                for t in each.get("top_logprobs") or ()
             },
         ]
         for each in content
     ]
-    if not kept or any(not listed for _, listed in kept):
-        raise ValueError("no log-probabilities listed")
-    if any(math.isnan(v) for _, listed in kept for v in listed.values()):
-        raise ValueError("NaN log-probability")
+    # The first place decides: later ones may list nothing.
+    if not any(listed for _, listed in kept[_place(kept) :][:1] or kept):
+        raise TypeError("no log-probabilities listed")
     return kept
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise TypeError(f"text was expected, not {str(value)[:80]!r}")
+    return value
+
+
+def _log_prob(value):
+    """Rounding may lift a log-probability above 0.
+
+    Raises:
+        ValueError: NaN or infinity.
+    """
+    value = float(value)
+    if math.isnan(value) or value == math.inf:
+        raise ValueError(f"a log-probability of {value}")
+    return min(value, 0.0) if value > _IMPOSSIBLE else -math.inf
+
+
+def _place(tokens):
+    """The first place that is not, as a whole, before the score."""
+    text = "".join(token for token, _ in tokens)
+    lead = _LEAD.match(text).end()
+    place = 0
+    while place < len(tokens) and lead >= len(tokens[place][0]):
+        lead -= len(tokens[place][0])
+        place += 1
+    return place
+
+
+def _then_zero(token, listed):
+    """Log-probability that "0" follows at once; " 0" is another number."""
+    if not listed:
+        return 0.0 if token == "0" else -math.inf
+    return listed.get("0", -math.inf)
 
 
 def _by_text(listed):
@@ -222,24 +297,17 @@ def _by_text(listed):
     totals = {}
     for token, value in listed.items():
         before = totals.get(_bare(token), -math.inf)
-        totals[_bare(token)] = float(np.logaddexp(before, value))
+        totals[_bare(token)] = min(float(np.logaddexp(before, value)), 0.0)
     return totals
 
 
 def _bare(token):
-    return token.strip(" \t\r\n▁Ġ")
+    return _LEAD.sub("", token, count=1).rstrip()
 
 
 def _spoken_score(text):
     """The score that a reply begins with; the lowest where it has none."""
-    found = re.match(r"\W*(10|[1357])(?!\d)", text)
-    return SCORES[CRITERIA.index(found[1])] if found else SCORES[0]
-
-
-def _broken(text):
-    text = CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _key(body):
-    return hashlib.sha256(json.dumps(body).encode()).hexdigest()
+    found = _NUMBER.match(_bare(text))
+    if found and found[0] in CRITERIA:
+        return SCORES[CRITERIA.index(found[0])]
+    return SCORES[0]

@@ -6,6 +6,7 @@ import pytest
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.judge_validation import (
     agreement,
+    read_choices,
     sensitivity,
     swap_profiles,
 )
@@ -19,7 +20,9 @@ def length(example, answer):
 
 def write_csv(path, rows):
     head = "prompt,expected,answer_a,answer_b,choice"
-    path.write_text("\n".join([head, *rows]), encoding="utf-8")
+    text = "\n".join([head, *rows])
+    # A lone surrogate makes bytes that are not UTF-8.
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
     return path
 
 
@@ -46,15 +49,29 @@ def test_agreement_counts_pairs_that_are_far_enough_apart(tmp_path):
     [
         ([], "no rows"),
         (["x,y,a,b,c"], "line 2: `choice` must be"),
-        (["x,y,a"], "line 2: the row has no 'answer_b'"),
+        (["x,y,a"], "line 2: 5 columns are named"),
+        (["x,y,a,b,a,more"], "line 2: 5 columns are named"),
+        (["x,y,a,b,tie", 'x,"y,a,b,a'], "c.csv, line .: not CSV"),
+        (["x,y,\ud800,b,a"], "c.csv.*not UTF-8"),
     ],
 )
 def test_rows_that_do_not_fit_are_named(tmp_path, rows, message):
     with pytest.raises(InputError, match=message):
         agreement(write_csv(tmp_path / "c.csv", rows), length)
+    with pytest.raises(InputError, match="none.csv: No such file"):
+        agreement(tmp_path / "none.csv", length)
     (tmp_path / "d.csv").write_text("prompt\nx")
     with pytest.raises(InputError, match="Missing: answer_a"):
         agreement(tmp_path / "d.csv", length)
+
+
+def test_other_columns_and_long_answers_are_read(tmp_path):
+    path = tmp_path / "c.csv"
+    head = "choice,who,prompt,expected,answer_a,answer_b"
+    path.write_text(f"{head}\na,me,x,y,{'a' * 200_000},b", "utf-8-sig")
+    ((example, first, second, choice),) = read_choices(path)
+    assert (example.prompt, example.expected, second) == ("x", "y", "b")
+    assert (len(first), choice) == (200_000, 1.0)
 
 
 def examples():

@@ -48,6 +48,12 @@ def test_short_expected_outputs_count_whole():
         "```markdown\n- formal tone\n```",
         "Sure:\n```\n- formal tone\n```",
         "## Your output:\n- formal tone",
+        "Sure thing!\n\n- formal tone",
+        "Of course.\nHere’s the summary:\n- formal tone",
+        "<think>\nThe user\nasks: hm.\n</think>\n\n- formal tone",
+        "<think></think><bos>Sure:\n- formal tone",
+        # Its beginning stood in the prompt.
+        f"So {prompts.ANSWER_SENTENCE}\n</think>\n- formal tone",
         "<start_of_turn>model\n- formal tone<eos>",
         f"{prompts.SUMMARY_SENTENCE}\n- formal tone\n\n"
         f"{prompts.ANSWER_SENTENCE} the answer",
@@ -63,10 +69,17 @@ def test_artefacts_of_chat_models_are_stripped(text):
         "Here they write long sentences, often: yes.\nSecond line",
         "- uses `code`\n\n```\nx = 1\n```\n- formal",
         "Okay is a word they like",
+        "Of course, they love cats: always.\nSecond line",
+        "Sure of themselves.\nSecond line",
+        "- writes <think>so</think> at times\n- formal",
     ],
 )
 def test_what_belongs_to_the_summary_stays(text):
     assert clean(text) == text
+
+
+def test_a_thought_without_end_is_no_summary():
+    assert clean("<think>\nThe user likes") == ""
 
 
 def test_a_cleaned_summary_cannot_end_the_template_early():

@@ -1,8 +1,15 @@
+import concurrent.futures
+import tempfile
+
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
+from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
 from keras_restpg.retrieval import DenseRetriever
+from keras_restpg.retrieval.dense import Vectors
 
 
 class Letters:
@@ -65,16 +72,167 @@ def test_each_text_is_embedded_once_and_kept_on_disk(tmp_path):
     assert other.asked
 
 
-@pytest.mark.parametrize("name", ["vectors.f32", "keys.txt"])
-def test_what_a_kill_left_half_written_is_embedded_anew(tmp_path, name):
+def test_what_a_kill_left_half_written_is_embedded_anew(tmp_path):
     DenseRetriever(Letters(), "l", tmp_path).retrieve(examples(), k=2)
-    path = tmp_path / "l" / name
+    (path,) = (tmp_path / "l").iterdir()
     path.write_bytes(path.read_bytes()[:-7])
     embed = Letters()
     retriever = DenseRetriever(embed, "l", tmp_path)
     found = texts(retriever.retrieve(examples(), k=2))
     assert found == [["aab", "abb"], ["ddd", "dde"]]
-    assert 1 <= len(embed.asked) <= 2
+    assert len(embed.asked) == 1
     again = Letters()
     DenseRetriever(again, "l", tmp_path).retrieve(examples(), k=2)
     assert not again.asked
+
+
+def test_an_interrupted_write_is_cut_before_the_next(tmp_path):
+    vectors = Vectors(tmp_path)
+    vectors.add(["a"], np.ones((1, 3), "float32"))
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(b"half a record")
+    vectors.add(["b"], np.full((1, 3), 2, "float32"))
+    again = Vectors(tmp_path)
+    assert again[["b", "a"]].tolist() == [[2, 2, 2], [1, 1, 1]]
+
+
+def test_processes_that_share_a_folder_never_mix_vectors(tmp_path):
+    """Threads that share nothing else, some of them killed as they write."""
+
+    def write(who):
+        vectors = Vectors(tmp_path)
+        for number in range(100):
+            texts = ["abcde"[number % 5] * number + who, "shared"]
+            vectors.add(texts, Letters()(texts))
+            if number % 25 == int(who):
+                own = tmp_path / f"5-{vectors._own}"
+                own.write_bytes(own.read_bytes()[:-3])
+                vectors = Vectors(tmp_path)
+        return vectors
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "1234"))
+    found = Vectors(tmp_path)
+    texts = ["abcde"[n % 5] * n + who for n in range(100) for who in "1234"]
+    kept = [text for text in ["shared", *texts] if text in found]
+    # The last text of each kill may be lost with its record.
+    assert len(kept) >= len(texts) + 1 - 16
+    np.testing.assert_array_equal(found[kept], Letters()(kept))
+
+
+def test_vectors_of_another_model_under_the_same_name_are_refused(tmp_path):
+    DenseRetriever(Letters(), "l", tmp_path).rank("a", (Document("b"),), 1)
+    other = DenseRetriever(lambda t: np.ones((len(t), 3)), "l", tmp_path)
+    with pytest.raises(InputError, match="5 numbers and 3.*a name of its own"):
+        other.rank("c", (Document("d"),), 1)
+    (tmp_path / "l" / "3-other.vectors").write_bytes(b"")
+    with pytest.raises(InputError, match="remove the folder"):
+        DenseRetriever(Letters(), "l", tmp_path)
+
+
+def test_a_cache_needs_a_name_and_a_folder(tmp_path):
+    with pytest.raises(ValueError, match="needs a `name`"):
+        DenseRetriever(Letters(), cache=tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="can't be read or written"):
+        DenseRetriever(Letters(), "file", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda texts: np.ones((1, 3)), "must return .* .3, width."),
+        (lambda texts: np.ones((4, 3)), "Received: shape .4, 3."),
+        (lambda texts: np.ones(3), "Received: shape .3,."),
+        (lambda texts: np.ones((3, 0)), "Received: shape .3, 0."),
+        (lambda texts: np.full((3, 2), np.nan), "not finite"),
+        (lambda texts: np.full((3, 2), -np.inf), "not finite"),
+        (lambda texts: np.full((3, 2), 1e30), "outgrow float32"),
+    ],
+)
+def test_an_embedder_that_fails_is_named(tmp_path, wrong, message):
+    documents = (Document("a"), Document("b"))
+    retriever = DenseRetriever(wrong, "a-model", tmp_path)
+    with pytest.raises(InputError, match="'a-model' .*" + message):
+        retriever.rank("c", documents, 2)
+    assert not list((tmp_path / "a-model").iterdir())
+
+
+def test_a_profile_may_be_empty():
+    assert DenseRetriever(Letters()).rank("a", (), 3) == []
+
+
+def test_equal_rows_keep_the_order_of_the_documents():
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        rows = rng.normal(size=(3, int(rng.integers(1, 70)))).astype("float32")
+        chosen = rng.integers(3, size=int(rng.integers(2, 40)))
+        names = [f"{place}/{row}" for place, row in enumerate(chosen)]
+        query = rng.normal(size=rows.shape[1]).astype("float32")
+        table = {"query": query}
+        table |= {n: rows[row] for n, row in zip(names, chosen, strict=True)}
+        retriever = DenseRetriever(lambda t, table=table: [table[x] for x in t])
+        order = retriever.rank("query", tuple(map(Document, names)), 99)
+        assert sorted(order) == list(range(len(names)))
+        for row in range(3):
+            alike = [i for i in order if chosen[i] == row]
+            assert alike == sorted(alike)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(
+    st.lists(st.text(st.characters()), min_size=1, max_size=6),
+    st.text(st.characters()),
+)
+def test_any_texts_are_ranked_and_kept(texts, query):
+    # Tokenizers take no lone surrogates.
+    def embed(texts):
+        return Letters()([text.encode().decode() for text in texts])
+
+    documents = tuple(map(Document, [*texts, "\ud800", "a|\0b", "  "]))
+    with tempfile.TemporaryDirectory() as folder:
+        order = DenseRetriever(embed, "l", folder).rank(query, documents, 9)
+        assert sorted(order) == list(range(len(documents)))[:9]
+        again = DenseRetriever(None, "l", folder)
+        assert again.rank(query, documents, 9) == order
+
+
+def test_a_document_of_a_megabyte():
+    documents = (Document("e" * 2**20), Document("a"), Document("ab"))
+    assert DenseRetriever(Letters()).rank("a", documents, 2) == [1, 2]
+
+
+@pytest.mark.backend
+def test_a_preset_of_a_text_embedder(tmp_path):
+    keras_hub = pytest.importorskip("keras_hub")
+    keras = pytest.importorskip("keras")
+    backbone = keras_hub.models.BertBackbone(
+        vocabulary_size=10,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=16,
+        max_sequence_length=8,
+    )
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"]
+    tokenizer = keras_hub.models.BertTokenizer(pieces, lowercase=True)
+    embedder = keras_hub.models.BertTextEmbedder(
+        backbone,
+        keras_hub.models.BertTextEmbedderPreprocessor(tokenizer, 8),
+    )
+    embedder.save_to_preset(str(tmp_path / "preset"))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = DenseRetriever.from_preset(tmp_path / "preset", tmp_path)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    np.testing.assert_allclose(
+        found.embed(["a b"]), embedder.encode_text(["a b"]), atol=1e-5
+    )
+    again = DenseRetriever.from_preset(tmp_path / "preset")
+    assert again.name == found.name
+    (tmp_path / "preset" / "more.txt").touch()
+    assert DenseRetriever.from_preset(tmp_path / "preset").name != found.name
+    with pytest.raises(InputError, match="'none' can't be loaded"):
+        DenseRetriever.from_preset("none")

@@ -23,12 +23,37 @@ def example(query, documents=DOCUMENTS):
     return Example("e", "t", "u", query, "y", documents)
 
 
-@pytest.mark.parametrize("query", ["garden", "old trains", "the the garden a"])
-def test_bm25_ranks_as_rank_bm25(query):
-    tokens = [words(text) for text in TEXTS]
+CHINESE = ("我喜歡老花園", "火車和河流", "花園在春天", "ガーデンの門", "สวนเก่า")
+
+
+@pytest.mark.parametrize(
+    ("texts", "query"),
+    [
+        (TEXTS, "garden"),
+        (TEXTS, "old trains"),
+        (TEXTS, "the the garden a"),
+        (CHINESE, "花園"),
+        (CHINESE, "ガーデン の 門, 火車"),
+        (CHINESE, "สวน"),
+    ],
+)
+def test_bm25_ranks_as_rank_bm25(texts, query):
+    documents = tuple(map(Document, texts))
+    tokens = [words(text) for text in texts]
     scores = rank_bm25.BM25Plus(tokens).get_scores(words(query))
     order = np.argsort(-np.round(scores, 9), kind="stable").tolist()
-    assert BM25().rank(query, DOCUMENTS, len(TEXTS)) == order
+    assert BM25().rank(query, documents, len(texts)) == order
+
+
+def test_a_query_in_chinese_finds_its_document():
+    documents = tuple(map(Document, CHINESE))
+    assert BM25().rank("春天", documents, 1) == [2]
+
+
+def test_an_accent_may_be_a_character_of_its_own():
+    documents = (Document("cafe\u0301 noir"), Document("the blanc"))
+    assert BM25().scores("CAFÉ", documents).argmax() == 0
+    assert BM25().scores("cafe\u0301", (Document("café"),))[0] > 0
 
 
 def test_equal_documents_keep_their_order_and_few_are_all():
@@ -65,6 +90,9 @@ def test_a_function_is_a_retriever():
     wrong = as_retriever(lambda query, documents, k: [99])
     with pytest.raises(ValueError, match="Received: \\[99\\]"):
         wrong.retrieve([example("x")])
+    twice = as_retriever(lambda query, documents, k: [1, 1])
+    with pytest.raises(ValueError, match="different indices.*\\[1, 1\\]"):
+        twice.retrieve([example("x")])
     with pytest.raises(ValueError, match="must have the method"):
         as_retriever(3)
     with pytest.raises(ValueError, match="k must be at least 1"):

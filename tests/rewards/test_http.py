@@ -3,6 +3,8 @@
 import http.server
 import json
 import math
+import random
+import subprocess
 import threading
 import time
 
@@ -12,6 +14,7 @@ import pytest
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.rewards import http as http_judge
+from keras_restpg.rewards.reward import SCORES
 from tests.rewards.records import example
 
 EXAMPLE = example()
@@ -27,6 +30,11 @@ def listing(**probabilities):
 
 def place(token, **probabilities):
     return {"token": token, "top_logprobs": listing(**probabilities)}
+
+
+def silent(token):
+    """A place without probabilities, as some servers send all but the first."""
+    return {"token": token, "top_logprobs": None}
 
 
 def reply(*places, text=""):
@@ -60,7 +68,9 @@ class Server:
         address = ("127.0.0.1", 0)
         self.server = http.server.ThreadingHTTPServer(address, Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread = threading.Thread(
+            target=self.server.serve_forever, args=(0.02,)
+        )
         self.thread.start()
         return self
 
@@ -68,6 +78,9 @@ class Server:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+
+    def send(self, handler, sent):
+        handler.wfile.write(sent)
 
     def serve(self, handler):
         size = int(handler.headers["Content-Length"])
@@ -89,11 +102,28 @@ class Server:
             handler.send_response(status)
             for name, value in headers.items():
                 handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(sent)))
+            if "Content-Length" not in headers:
+                handler.send_header("Content-Length", str(len(sent)))
             handler.end_headers()
-            handler.wfile.write(sent)
+            self.send(handler, sent)
         except OSError:
             pass  # The client has given up waiting.
+
+
+class Dripping(Server):
+    """Sends a few bytes at a time, with pauses, and perhaps not to the end."""
+
+    def __init__(self, *replies, pause=0.0, stall=False):
+        super().__init__(*replies)
+        self.pause = pause
+        self.stall = stall
+
+    def send(self, handler, sent):
+        for first in range(0, len(sent) // (1 + self.stall), 4):
+            handler.wfile.write(sent[first : first + 4])
+            time.sleep(self.pause)
+        if self.stall:
+            time.sleep(1.0)
 
 
 def judge(server, **options):
@@ -149,12 +179,70 @@ def test_an_address_may_end_in_v1():
         ([place("The", nThe=0.9, n5=0.01)], [0, 0, 0.01, 0, 0]),
         ([place("The", nThe=0.9)], [0, 0, 0, 0, 0]),
         ([place(" ", n=1.0)], [0, 0, 0, 0, 0]),
+        # Marks and "Score" first, whichever way they are cut.
+        (
+            [silent("**"), place("10", n10=0.6, n7=0.2), silent("**")],
+            [0, 0, 0, 0.2, 0.6],
+        ),
+        (
+            [silent("["), silent("Score"), silent("]:"), place(" 7", _7=0.8)],
+            [0, 0, 0, 0.8, 0],
+        ),
+        (
+            [
+                *map(silent, ("", "Sc", "ore", ":", "Ġ")),
+                place("1", n1=0.8),
+                place("0", n0=0.75),
+            ],
+            [0.2, 0, 0, 0, 0.6],
+        ),
+        ([place("(7", **{"(7": 0.5, "n7": 0.2})], [0, 0, 0, 0.7, 0]),
+        # 100, 75 and 105 are none of the scores.
+        (
+            [place("1", n1=0.7, n7=0.3), place("0", n0=1), place("0", n0=1)],
+            [0, 0, 0, 0, 0],
+        ),
+        ([place("10", n10=0.9), place("0", n0=1)], [0, 0, 0, 0, 0]),
+        ([place("7", n7=0.9), silent("5")], [0, 0, 0, 0, 0]),
+        ([place("100", n100=0.9, n7=0.1)], [0, 0, 0, 0, 0]),
+        # "1 0" is not ten.
+        ([place("1", n1=1.0), place(" 0", _0=1.0)], [1, 0, 0, 0, 0]),
+        # Later places that list nothing: what was chosen counts.
+        ([place("7", n7=0.9), silent("."), silent("")], [0, 0, 0, 0.9, 0]),
+        ([place("1", n1=0.9), silent("0")], [0, 0, 0, 0, 0.9]),
+        ([place("1", n1=0.9), silent("")], [0.9, 0, 0, 0, 0]),
+        # Rounding above 0, and two spellings that come to more than 1.
+        ([place("7", n7=1.01)], [0, 0, 0, 1, 0]),
+        ([place("7", n7=0.9, _7=0.2)], [0, 0, 0, 1, 0]),
     ],
 )
 def test_scores_are_whole_strings(places, expected):
     tokens = http_judge._first_tokens(places)
     found = np.exp(http_judge.criteria_log_probs(tokens))
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", ["-9999.0", "-9000", "-1e999", "-Infinity"])
+def test_what_servers_write_for_impossible(value):
+    sent = json.dumps(reply(place("7", n7=0.9, n3=0.05)))
+    sent = sent.replace(str(math.log(0.05)), value).encode()
+    with Server((200, sent)) as server:
+        found = judge(server).judge([EXAMPLE], ["a"])[0]
+    np.testing.assert_allclose(found.probabilities, [0, 0, 0, 0.9, 0])
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"nan"'])
+def test_numbers_that_are_none_are_asked_for_again(value):
+    sent = json.dumps(reply(place("7", n7=0.9)))
+    sent = sent.replace(str(math.log(0.9)), value).encode()
+    with Server((200, sent), (200, SEVEN)) as server:
+        assert judge(server).score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+    assert len(server.requests) == 2
+    with Server((200, sent)) as server:
+        with pytest.raises(
+            InputError, match="2 tries: its reply is (of no|not JSON)"
+        ):
+            judge(server, retries=1).score([EXAMPLE], ["a"])
 
 
 def test_who_does_not_judge_gives_the_lowest_score():
@@ -169,6 +257,22 @@ def test_control_symbols_are_broken_up():
         judge(server).score([EXAMPLE], ["a<end_of_turn>b<|im_end|>\ud800"])
     content = server.requests[0][1]["messages"][0]["content"]
     assert "a< end_of_turn>b< |im_end|>?" in content
+
+
+def test_long_texts_are_cut():
+    asked = example(prompt="p" * 100_000, expected="e" * 100_000)
+    with Server((200, SEVEN)) as server:
+        reward = judge(server, max_characters=50)
+        reward.score([asked], ["a" * 100_000])
+        judge(server).score([asked], ["a" * 100_000])
+    contents = [r[1]["messages"][0]["content"] for r in server.requests]
+    assert contents[0] == prompts.fill(
+        prompts.JUDGE_PROMPT,
+        prompt="p" * 50,
+        expected="e" * 50,
+        answer="a" * 50,
+    )
+    assert "a" * 8192 in contents[1] and "a" * 8193 not in contents[1]
 
 
 def test_equal_answers_are_asked_once_and_blank_ones_never():
@@ -191,11 +295,38 @@ def test_the_cache_outlives_the_process_and_a_cut_line(tmp_path):
     assert len(server.requests) == 3
 
 
-def test_a_broken_cache_is_refused(tmp_path):
+def test_another_server_is_asked_itself(tmp_path):
     path = tmp_path / "cache.jsonl"
-    path.write_text("nonsense\n")
-    with pytest.raises(InputError, match="cache.jsonl, line 1"):
+    with Server((200, SEVEN)) as one:
+        judge(one, cache=path).score([EXAMPLE], ["a"])
+    with Server((200, reply(place("3", n3=0.9)))) as other:
+        score = judge(other, cache=path).score([EXAMPLE], ["a"])
+    assert score[0] == np.float32(0.3)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b"null",
+        b"5",
+        b"\xff\xfe",
+        b"{}",
+        b'["a"]',
+        b'["a", 5]',
+        b'[["a"], "b"]',
+        b"[" * 99_999,
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\nmy notes"])
+def test_a_broken_cache_is_refused_and_stays_as_it_is(tmp_path, line, end):
+    path = tmp_path / "cache.jsonl"
+    path.write_bytes(b'["key", "7"]\n' + line + end)
+    with pytest.raises(InputError, match="cache.jsonl, line 2"):
         http_judge.HTTPJudge("http://localhost", "m", cache=path)
+    assert path.read_bytes().endswith(line + end)
+    with pytest.raises(InputError, match="can't be read"):
+        http_judge.HTTPJudge("http://localhost", "m", cache=tmp_path)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -228,13 +359,116 @@ def test_waits_double():
     for attempt, wait in enumerate(waits):
         assert 2**attempt / 2 <= wait <= 2**attempt
     assert client._wait(0, "7") == 7
-    assert client._wait(30, None) == 60
+    assert client._wait(30, None) == client._wait(9999, None) == 60
+    for after in ("nan", "Wed, 21 Oct 2026 07:28:00 GMT", ""):
+        assert 0.5 <= client._wait(0, after) <= 1
+    assert client._wait(0, "inf") == 60
+    assert client._wait(0, "-inf") == 0
 
 
 def test_a_slow_server_times_out():
     with Server((200, SEVEN), delay=0.5) as server:
         with pytest.raises(InputError, match="timed out"):
             judge(server, timeout=0.1, retries=0).score([EXAMPLE], ["a"])
+
+
+def test_a_stall_in_a_reply_is_tried_again():
+    with Dripping((200, SEVEN), stall=True) as server:
+        with pytest.raises(InputError, match="2 tries: .*timed out"):
+            judge(server, timeout=0.2, retries=1).score([EXAMPLE], ["a"])
+    assert len(server.requests) == 2
+
+
+def test_the_timeout_bounds_a_reply_that_drips():
+    with Dripping((200, SEVEN), pause=0.05) as server:
+        begin = time.monotonic()
+        with pytest.raises(InputError, match="timed out"):
+            judge(server, timeout=0.3, retries=0).score([EXAMPLE], ["a"])
+        assert time.monotonic() - begin < 1.0
+
+
+def test_the_timeout_bounds_a_head_that_drips():
+    class Head(Server):
+        def serve(self, handler):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(100):
+                handler.wfile.write(b"X-More: 1\r\n")
+                time.sleep(0.02)
+
+    with Head() as server:
+        begin = time.monotonic()
+        with pytest.raises(InputError, match="did not answer"):
+            judge(server, timeout=0.3, retries=0).score([EXAMPLE], ["a"])
+        assert time.monotonic() - begin < 1.0
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "status 401: its reason can't"), (503, "2 tries: status 503")],
+)
+def test_a_stall_in_the_reason_for_a_failure(status, message):
+    with Dripping((status, b"x" * 400), stall=True) as server:
+        with pytest.raises(InputError, match=message):
+            judge(server, timeout=0.2, retries=1).score([EXAMPLE], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (b"<html><body>Sign in</body></html>", "not JSON .*<html><body>Sign"),
+        (b"[" * 99_999, "not JSON .*recursion"),
+        (b"\xff", "not JSON .*utf-8"),
+        (b"", "not JSON"),
+    ],
+)
+def test_replies_that_are_not_json_are_tried_again(sent, message):
+    with Server((200, sent), (200, SEVEN)) as server:
+        assert judge(server).score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+    with Server((200, sent)) as server:
+        with pytest.raises(InputError, match=f"2 tries: .*{message}"):
+            judge(server, retries=1).score([EXAMPLE], ["a"])
+
+
+def test_a_reply_without_end_is_refused(monkeypatch):
+    monkeypatch.setattr(http_judge.http_client, "_LARGEST", 1 << 20)
+    with Server((200, b" " * (2 << 20))) as server:
+        with pytest.raises(InputError, match="more than 1 MiB"):
+            judge(server, retries=0).score([EXAMPLE], ["a"])
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(status):
+    with Server((200, SEVEN)) as other:
+        there = (status, b"", {"Location": other.url})
+        with Server(there) as server:
+            with pytest.raises(InputError, match=f"points to {other.url}"):
+                judge(server, api_key="a-key").score([EXAMPLE], ["a"])
+    assert not other.requests
+    assert len(server.requests) == 1
+
+
+def test_a_server_with_a_certificate(tmp_path, monkeypatch):
+    ssl = pytest.importorskip("ssl")
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
+    )
+    try:
+        subprocess.run(
+            command.split(), cwd=tmp_path, check=True, capture_output=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no openssl that makes certificates")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with Server((200, SEVEN)) as server:
+        listening = server.server.socket
+        server.server.socket = context.wrap_socket(listening, server_side=True)
+        server.url = server.url.replace("http:", "https:")
+        with pytest.raises(InputError, match="CERTIFICATE_VERIFY_FAILED"):
+            judge(server, retries=0).score([EXAMPLE], ["a"])
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        assert judge(server).score([EXAMPLE], ["a"])[0] == np.float32(0.7)
 
 
 def test_no_server_is_said_plainly():
@@ -268,6 +502,14 @@ def test_no_more_requests_at_once_than_asked_for():
         [],
         reply({"token": "7", "top_logprobs": []}),
         reply({"token": "7", "top_logprobs": listing(n7=1) + [{}]}),
+        reply({"token": "7", "top_logprobs": None}),
+        reply({"token": "7"}, place("7", n7=1)),
+        reply({"token": 7, "top_logprobs": listing(n7=1)}),
+        reply({"token": "7", "top_logprobs": [{"token": "7", "logprob": []}]}),
+        reply(place("7", n7=1), "7"),
+        reply({"token": " "}, {"token": " "}),
+        None,
+        {"choices": [{"logprobs": {"content": 7}}]},
     ],
 )
 def test_a_reply_without_log_probabilities_is_refused(wrong):
@@ -278,7 +520,22 @@ def test_a_reply_without_log_probabilities_is_refused(wrong):
 
 @pytest.mark.parametrize(
     ("text", "score"),
-    [("10", 1), (" **7** since", 0.7), ("1", 0.1), ("100", 0.1), ("Good", 0.1)],
+    [
+        ("10", 1),
+        (" **7** since", 0.7),
+        ("1", 0.1),
+        ("100", 0.1),
+        ("Good", 0.1),
+        ("__10__", 1),
+        ("[Score]: 7", 0.7),
+        ("**Score:** 10/10", 1),
+        ("1 0", 0.1),
+        ("75", 0.1),
+        ("7\u0663", 0.1),
+        ("Scored 10", 0.1),
+        ("", 0.1),
+        (None, 0.1),
+    ],
 )
 def test_a_server_without_log_probabilities(text, score):
     with Server((200, reply(text=text))) as server:
@@ -288,6 +545,125 @@ def test_a_server_without_log_probabilities(text, score):
     assert "logprobs" not in server.requests[0][1]
 
 
-def test_other_addresses_are_refused():
-    with pytest.raises(InputError, match="Received: file:///etc"):
-        http_judge.HTTPJudge("file:///etc", "m")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc",
+        "localhost:8000",
+        "http://[bad",
+        "http://",
+        "http:///v1",
+        "http://host:99999",
+        "http://host:port",
+        "http://a host",
+        "http://host/\n",
+        "http://host/é",
+        "",
+    ],
+)
+def test_other_addresses_are_refused(url):
+    with pytest.raises(InputError, match="must begin with http"):
+        http_judge.HTTPJudge(url, "m")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"concurrency": 0},
+        {"max_characters": 0},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": math.nan},
+        {"timeout": math.inf},
+        {"retries": -1},
+        {"backoff": -1},
+        {"backoff": math.nan},
+    ],
+)
+def test_settings_out_of_their_range_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"`{name}`"):
+        http_judge.HTTPJudge("http://localhost", "m", **settings)
+
+
+def test_a_key_is_in_no_message():
+    with Server((200, SEVEN)) as server:
+        judge(server, api_key=" a-key\n").score([EXAMPLE], ["a"])
+    assert server.headers[0]["Authorization"] == "Bearer a-key"
+    for wrong in ("a-secret\nX: y", "a-secret-é"):
+        with pytest.raises(InputError, match="API key") as raised:
+            http_judge.HTTPJudge("http://localhost", "m", api_key=wrong)
+        assert "secret" not in str(raised.value)
+
+
+FRAGMENTS = [
+    *(
+        "[Score]: 10",
+        "<end_of_turn>",
+        "<start_of_turn>model\n",
+        "</s>",
+        "<eos>",
+    ),
+    *(
+        "{answer}",
+        "{expected}",
+        "[Ground truth]:",
+        "**",
+        "Score",
+        "\ud800",
+        "|",
+    ),
+    *(
+        "10",
+        "1",
+        "0",
+        "7",
+        " ",
+        "\n",
+        "\0",
+        "\x1b[2J",
+        "\u202e",
+        "\ufeff",
+        "<|",
+    ),
+    prompts.ANSWER_SENTENCE,
+]
+
+
+def random_texts(count):
+    """Control characters, pieces of templates, all planes, long and empty."""
+    rng = random.Random(0)
+    yield from ("", " ", "x" * 100_000, "<|" * 50_000, "[Score]: 10" * 9_000)
+    for _ in range(count - 5):
+        parts = [
+            rng.choice(FRAGMENTS)
+            if rng.random() < 0.5
+            else chr(rng.randrange(0x110000))
+            for _ in range(rng.randrange(12))
+        ]
+        yield "".join(parts)
+
+
+def test_any_answer_is_asked_and_any_reply_is_scored():
+    reward = http_judge.HTTPJudge("http://localhost", "m")
+    rng = random.Random(1)
+    for text in random_texts(10_000):
+        content = reward._body(EXAMPLE, text)["messages"][0]["content"]
+        assert not http_judge.CONTROL.search(content)
+        content.encode("utf-8")
+        assert http_judge._judgement(text).score in SCORES
+        pieces = [text[i : i + 3] for i in range(0, min(len(text), 36), 3)]
+        tokens = [
+            [piece, {piece: -rng.random(), rng.choice(FRAGMENTS): -9.0}]
+            for piece in pieces
+        ]
+        assert http_judge._judgement(tokens).score in SCORES
+
+
+def test_any_answer_reaches_a_server():
+    texts = list(random_texts(300))
+    with Server((200, SEVEN)) as server:
+        scores = judge(server).score([EXAMPLE] * 300, texts)
+    blank = np.array([not text.strip() for text in texts])
+    np.testing.assert_allclose(scores, np.where(blank, 0, 0.7), rtol=1e-6)
+    assert len(server.requests) == len({t for t in texts if t.strip()})
