@@ -6,6 +6,7 @@ every half minute; as JSON where a program reads along.
 
 import contextlib
 import json
+import math
 import signal
 import sys
 import time
@@ -30,7 +31,8 @@ class Progress:
 
     Attributes:
         stopping: whether a stop was asked for.
-        seconds: `{stage: seconds}` so far.
+        seconds: `{stage: seconds}`; a run that goes on puts those of earlier
+            sessions here. See `times` for those of now.
     """
 
     def __init__(self, quiet=False, log_json=False, stream=None):
@@ -39,6 +41,8 @@ class Progress:
         self.stream = stream or sys.stderr
         self.stopping = False
         self.seconds = {}
+        self._running = []
+        self._counted = time.monotonic()
 
     def say(self, text, **values):
         """One line of news."""
@@ -50,14 +54,24 @@ class Progress:
     @contextlib.contextmanager
     def stage(self, name, total, unit="it"):
         """A line for one stage; yields an object with `advance`."""
+        self._count()
         line = _Line(self, name, total, unit)
-        begun = time.monotonic()
+        self._running.append(line)
         try:
             yield line
         finally:
             line.close()
-            spent = time.monotonic() - begun
-            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+            self._count()
+            self._running.remove(line)
+
+    def times(self):
+        """`{stage: seconds}` up to now, stages that still run included.
+
+        The time of a stage inside another is the inner one's alone: together
+        they sum to the time that passed in stages.
+        """
+        self._count()
+        return dict(self.seconds)
 
     def saved(self):
         """Called where all that was computed is saved.
@@ -88,9 +102,19 @@ class Progress:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    def _count(self):
+        """Gives the time since the last count to the innermost stage."""
+        now = time.monotonic()
+        if self._running:
+            name = self._running[-1].name
+            spent = now - self._counted
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+        self._counted = now
+
     def _json(self, **values):
         values = {"time": round(time.time(), 3), **values}
-        print(json.dumps(values), file=self.stream, flush=True)
+        text = json.dumps(_without_nan(values), allow_nan=False)
+        print(text, file=self.stream, flush=True)
 
 
 class _Line:
@@ -101,7 +125,7 @@ class _Line:
         self.name = name
         self.total = total
         self.unit = unit
-        self.done = 0
+        self.done = self.known = 0
         self.begun = self.last = time.monotonic()
         terminal = progress.stream.isatty()
         shown = terminal and not progress.quiet and not progress.log_json
@@ -113,15 +137,32 @@ class _Line:
             dynamic_ncols=True,
         )
 
-    def advance(self, count=1, **values):
-        """Adds to what is done; `values` are shown beside it."""
+    def advance(self, count=1, fresh=True, **values):
+        """Adds to what is done.
+
+        Args:
+            count: how many more are done.
+            fresh: False for what an earlier session did: it counts as done,
+                and says nothing of the rate.
+            **values: shown beside it.
+        """
         self.done += count
+        self.known += 0 if fresh else count
         if self.bar:
             if values:
                 self.bar.set_postfix(_rounded(values), refresh=False)
-            self.bar.update(count)
+            self._move(count, fresh)
         elif time.monotonic() - self.last >= _INTERVAL:
             self._print(values)
+
+    def _move(self, count, fresh):
+        if fresh:
+            self.bar.update(count)
+            return
+        self.bar.initial += count
+        self.bar.n += count
+        self.bar.last_print_n += count
+        self.bar.refresh()
 
     def close(self):
         if self.bar:
@@ -132,7 +173,7 @@ class _Line:
     def _print(self, values):
         self.last = time.monotonic()
         spent = self.last - self.begun
-        rate = self.done / max(spent, 1e-9)
+        rate = (self.done - self.known) / max(spent, 1e-9)
         values = _rounded(values)
         if self.progress.log_json:
             self.progress._json(
@@ -160,3 +201,14 @@ def _rounded(values):
         name: float(f"{value:.4g}") if isinstance(value, float) else value
         for name, value in values.items()
     }
+
+
+def _without_nan(value):
+    """JSON has neither NaN nor infinity: null stands for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    return value

@@ -7,6 +7,9 @@ Deviation: `sampling.top_p`, which the paper leaves open, is 0.95.
 
 import dataclasses
 import json
+import math
+import re
+import reprlib
 import tomllib
 import typing
 
@@ -14,11 +17,16 @@ from keras_restpg.errors import InputError
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
+# No path holds a null character, and UTF-8 no lone surrogate.
+_PLAIN = re.compile(r"[^\0\ud800-\udfff]*")
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 200
 
-def _setting(default, about, choices=None, low=None, high=None):
+
+def _setting(default, about, choices=None, low=None, high=None, even=False):
     """A field with its meaning, accepted values or range (inclusive)."""
-    metadata = {"about": about, "choices": choices, "low": low, "high": high}
-    return dataclasses.field(default=default, metadata=metadata)
+    rule = {"choices": choices, "low": low, "high": high, "even": even}
+    return dataclasses.field(default=default, metadata=rule | {"about": about})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +39,12 @@ class Data:
         "paper",
         "prompts of Figure 8, or LongLaMP's own for each task",
         choices=("paper", "benchmark"),
+    )
+    drop_near_copies: bool = _setting(
+        False, "take documents that nearly repeat the target out of profiles"
+    )
+    scrub: bool = _setting(
+        False, "replace e-mail addresses and phone numbers in all texts"
     )
     max_train: int = _setting(0, "training examples a task; 0: all", low=0)
     max_test: int = _setting(0, "test examples a task; 0: all", low=0)
@@ -54,7 +68,9 @@ class Model:
     hidden_dim: int = _setting(128, "scratch: width", low=8)
     intermediate_dim: int = _setting(256, "scratch: feed-forward width", low=8)
     num_heads: int = _setting(4, "scratch: query heads", low=1)
-    head_dim: int = _setting(32, "scratch: width of a head, even", low=2)
+    head_dim: int = _setting(
+        32, "scratch: width of a head, even", low=2, even=True
+    )
     base_steps: int = _setting(
         200, "scratch: steps of language modelling before all methods", low=0
     )
@@ -68,9 +84,11 @@ class Retrieval:
     method: str = _setting(
         "contriever",
         "how the k documents are found",
-        choices=("contriever", "bm25", "random", "most_recent"),
+        choices=("contriever", "dense", "bm25", "random", "most_recent"),
     )
-    preset: str = _setting("", "contriever: preset folder of the embedder")
+    preset: str = _setting(
+        "", "contriever: folder of its preset; dense: a KerasHub text embedder"
+    )
     k: int = _setting(5, "documents in a prompt", low=1)
 
 
@@ -180,7 +198,8 @@ class Recipe:
 
     method: str = _setting("rest-pg", "what is run", choices=METHODS)
     iterations: int = _setting(3, "T, rounds of self-training", low=0)
-    seed: int = _setting(0, "fixes all random numbers", low=0)
+    # Keras takes no larger seed.
+    seed: int = _setting(0, "fixes all random numbers", low=0, high=2**32 - 1)
     data: Data = Data()
     model: Model = Model()
     retrieval: Retrieval = Retrieval()
@@ -219,7 +238,7 @@ class Recipe:
 
         Args:
             assignments: strings such as `"training.steps=100"`; the value is
-                TOML, or text that needs no quotes.
+                TOML, or text that needs no quotes, such as a folder `2024`.
 
         Raises:
             InputError: an assignment without `=`, an unknown setting or a
@@ -239,7 +258,7 @@ class Recipe:
                 place = place.setdefault(section, {})
                 if not isinstance(place, dict):
                     raise InputError(f"{section} has no settings in it.")
-            place[last] = _value(text.strip())
+            place[last] = _value(text.strip(), place.get(last))
         return from_dict(tree)
 
     def difference(self, other):
@@ -260,14 +279,20 @@ def _toml(value):
         return str(value).lower()
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False) if value != "" else '""'
+    # JSON's escapes are TOML's too, but for DEL, which JSON leaves as it is.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _value(text):
+def _value(text, old):
+    """The one TOML value in `text`; else, or for text, `text` itself."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        tree = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    value = tree["value"]
+    if len(tree) > 1 or (isinstance(old, str) and not isinstance(value, str)):
+        return text
+    return value
 
 
 def _flat(tree, prefix=""):
@@ -319,15 +344,17 @@ def from_dict(tree):
 
 def _build(cls, tree, prefix):
     if not isinstance(tree, dict):
-        raise InputError(f"{prefix[:-1]} must be a section. Received: {tree!r}")
+        raise InputError(
+            f"{prefix[:-1]} must be a section. Received: {_shown(tree)}"
+        )
     fields = {field.name: field for field in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
     values = {}
     for name, value in tree.items():
         if name not in fields:
             raise InputError(
-                f"There is no setting {prefix + name!r}. In its place are "
-                f"known: {', '.join(fields)}"
+                f"There is no setting {_shown(f'{prefix}{name}')}. In its "
+                f"place are known: {', '.join(fields)}"
             )
         if dataclasses.is_dataclass(hints[name]):
             values[name] = _build(hints[name], value, f"{prefix}{name}.")
@@ -338,28 +365,54 @@ def _build(cls, tree, prefix):
     return cls(**values)
 
 
-def _checked(hint, rule, name, value):
-    if hint is float and type(value) is int:
-        value = float(value)
+def _checked(hint, rule, name, given):
     if typing.get_origin(hint) is tuple:
         inner = typing.get_args(hint)[0]
-        if not isinstance(value, list | tuple):
-            raise InputError(f"{name} must be a list. Received: {value!r}")
-        return tuple(_checked(inner, {}, name, item) for item in value)
+        if not isinstance(given, list | tuple):
+            raise InputError(
+                f"{name} must be a list. Received: {_shown(given)}"
+            )
+        return tuple(_checked(inner, {}, name, item) for item in given)
+    value = _as_float(given) if hint is float else given
+    must = _must(hint, rule, value)
+    if must:
+        raise InputError(f"{name} must be {must}. Received: {_shown(given)}")
+    return value
+
+
+def _as_float(value):
+    try:
+        return float(value) if type(value) is int else value
+    except OverflowError:
+        return math.inf
+
+
+def _must(hint, rule, value):
+    """What a setting must be where `value` is not it, else None."""
     if type(value) is not hint:
-        raise InputError(
-            f"{name} must be of type {hint.__name__}. Received: {value!r}"
-        )
-    if rule.get("choices") and value not in rule["choices"]:
-        raise InputError(
-            f"{name} must be one of {', '.join(rule['choices'])}. "
-            f"Received: {value!r}"
-        )
-    low, high = rule.get("low"), rule.get("high")
+        return f"of type {hint.__name__}"
+    choices, low, high = map(rule.get, ("choices", "low", "high"))
+    if choices and value not in choices:
+        return f"one of {', '.join(choices)}"
     # Written so that NaN is refused too.
     if (low is not None and not value >= low) or (
         high is not None and not value <= high
     ):
-        bound = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise InputError(f"{name} must be {bound}. Received: {value!r}")
-    return value
+        return f"at least {low}" if high is None else f"from {low} to {high}"
+    if rule.get("even") and value % 2:
+        return "even"
+    if hint is float and not math.isfinite(value):
+        return "a finite number"
+    if hint is int and value.bit_length() > 63:
+        return "below 2**63, as all of TOML's integers are"
+    if hint is str and not _PLAIN.fullmatch(value):
+        return "text without null characters or lone surrogates"
+    return None
+
+
+def _shown(value):
+    """A value in a message: short, whatever it is."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # Python prints no number of so many digits.
+        return "a number of very many digits"

@@ -5,8 +5,14 @@ can be written to disk as JSON and read back (`to_json`, `from_json`).
 """
 
 import dataclasses
+import reprlib
 import types
 import typing
+
+
+def _within(low, high=None):
+    """A field whose range `from_json` checks, inclusive."""
+    return dataclasses.field(metadata={"low": low, "high": high})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +90,7 @@ class Sample:
     """
 
     example_id: str
-    index: int
+    index: int = _within(0)
     text: str
     token_ids: tuple[int, ...]
     finished: bool
@@ -106,8 +112,8 @@ class Score:
     """
 
     example_id: str
-    index: int
-    reward: float
+    index: int = _within(0)
+    reward: float = _within(0, 1)
     reason: str = ""
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None
@@ -149,12 +155,13 @@ def from_json(cls, values):
     """The record of class `cls` that `to_json` made `values` from.
 
     Raises:
-        ValueError: a field is missing, unknown or of the wrong type; the
-            message names it.
+        ValueError: a field is missing, unknown, of the wrong type or out of
+            its range; the message names it.
     """
     if not isinstance(values, dict):
         raise ValueError(
-            f"{cls.__name__} must be an object. Received: {values!r}"
+            f"{cls.__name__} must be an object. "
+            f"Received: {reprlib.repr(values)}"
         )
     fields = {field.name: field for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(fields))
@@ -169,7 +176,9 @@ def from_json(cls, values):
             if field.default is dataclasses.MISSING:
                 raise ValueError(f"{cls.__name__} lacks the field {name!r}")
             continue
-        kwargs[name] = _convert(hints[name], value, f"{cls.__name__}.{name}")
+        where = f"{cls.__name__}.{name}"
+        kwargs[name] = _convert(hints[name], value, where)
+        _check_range(field.metadata, kwargs[name], where)
     return cls(**kwargs)
 
 
@@ -182,15 +191,40 @@ def _convert(hint, value, name):
         return _convert(inner, value, name)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{name} must be a list. Received: {value!r}")
+            raise ValueError(
+                f"{name} must be a list. Received: {reprlib.repr(value)}"
+            )
         inner = typing.get_args(hint)[0]
         return tuple(_convert(inner, item, name) for item in value)
     if dataclasses.is_dataclass(hint):
         return from_json(hint, value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if hint is float and type(value) is int:
+        return _as_float(value, name)
     if type(value) is not hint:
         raise ValueError(
-            f"{name} must be of type {hint.__name__}. Received: {value!r}"
+            f"{name} must be of type {hint.__name__}. "
+            f"Received: {reprlib.repr(value)}"
         )
     return value
+
+
+def _as_float(value, name):
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{name} must be a number that a float holds. "
+            f"Received: {reprlib.repr(value)}"
+        ) from None
+
+
+def _check_range(rule, value, name):
+    if not rule:
+        return
+    low, high = rule["low"], rule["high"]
+    # Written so that NaN is refused too.
+    if not value >= low or (high is not None and not value <= high):
+        bound = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(
+            f"{name} must be {bound}. Received: {reprlib.repr(value)}"
+        )

@@ -1,7 +1,9 @@
 import io
 import json
+import math
 import os
 import signal
+import time
 
 import pytest
 
@@ -46,6 +48,77 @@ def test_json_lines_are_json(monkeypatch):
     values = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert values[0]["done"] == 2 and values[0]["accepted"] == 0.25
     assert values[-1]["text"] == "news"
+
+
+def test_json_lines_hold_neither_nan_nor_infinity(monkeypatch):
+    monkeypatch.setattr(module, "_INTERVAL", 0.0)
+    stream = io.StringIO()
+    progress = Progress(log_json=True, stream=stream)
+    work(progress, (math.nan,))
+    progress.say("news", scores={"email": [math.inf, 0.5]})
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    lines = stream.getvalue().splitlines()
+    values = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert values[0]["accepted"] is None
+    assert values[-1]["scores"] == {"email": [None, 0.5]}
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+
+
+def test_what_was_done_before_says_nothing_of_the_rate(monkeypatch):
+    monkeypatch.setattr(module, "_INTERVAL", 0.0)
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    with Progress(stream=stream).stage("training", 1000, "steps") as line:
+        line.advance(900, fresh=False)
+        clock.now += 20
+        line.advance(10)
+    first, second, _ = stream.getvalue().splitlines()
+    assert first == "training: 900/1000 steps, 0.0/s, 0 s"
+    assert second == "training: 910/1000 steps, 0.5/s, 20 s, 180 s left"
+
+
+def test_nor_on_a_terminal():
+    with Progress(stream=Terminal()).stage("training", 1000, "steps") as line:
+        line.advance(900, fresh=False)
+        time.sleep(0.2)
+        line.advance(1)
+        values = line.bar.format_dict
+    assert values["n"] == 901
+    rate = values["rate"] or (values["n"] - values["initial"]) / 0.2
+    assert 0 < rate < 10
+
+
+def test_times_are_current_and_go_on_from_earlier_ones(monkeypatch):
+    clock = Clock(monkeypatch)
+    progress = Progress(quiet=True)
+    progress.seconds.update({"training": 100.0, "sampling": 7.0})
+    with progress.stage("training", 2):
+        clock.now += 3
+        assert progress.times() == {"training": 103.0, "sampling": 7.0}
+        clock.now += 2
+    clock.now += 50
+    assert progress.times() == {"training": 105.0, "sampling": 7.0}
+
+
+def test_a_stage_inside_another_has_its_time_alone(monkeypatch):
+    clock = Clock(monkeypatch)
+    progress = Progress(quiet=True)
+    with progress.stage("training", 2):
+        clock.now += 3
+        with progress.stage("validation", 1):
+            clock.now += 5
+            assert progress.times() == {"training": 3.0, "validation": 5.0}
+        clock.now += 1
+    assert progress.seconds == {"training": 4.0, "validation": 5.0}
 
 
 def test_quiet_is_quiet_and_time_is_kept():

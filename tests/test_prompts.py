@@ -1,4 +1,8 @@
+import os
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
@@ -62,3 +66,48 @@ def test_the_answer_is_what_follows_the_first_sentence():
     assert prompts.split_output("no answer here") is None
     assert prompts.final_answer(prompts.join_output("a", " "), True) is None
     assert prompts.final_answer(" plain ", False) == "plain"
+
+
+fuzz = settings(
+    max_examples=int(os.environ.get("KERAS_RESTPG_FUZZ", 100)), deadline=None
+)
+# Texts in which the templates' own words come up.
+PIECES = st.sampled_from(
+    [prompts.SUMMARY_SENTENCE, prompts.ANSWER_SENTENCE]
+    + ["{reasoning}", "{answer}", "{prompt}", "{", "}", "\\1", "\n\n", " "]
+)
+TEXTS = st.lists(PIECES | st.text(st.characters())).map("".join)
+
+
+@fuzz
+@given(TEXTS)
+def test_any_output_has_an_answer_or_none(text):
+    parts = prompts.split_output(text)
+    answer = prompts.final_answer(text, True)
+    if parts is None:
+        assert answer is None
+        assert not text.partition(prompts.ANSWER_SENTENCE)[2].strip()
+    else:
+        reasoning, rest = parts
+        assert answer == rest == rest.strip() != ""
+        assert reasoning == reasoning.strip()
+        assert prompts.ANSWER_SENTENCE not in reasoning
+    assert prompts.final_answer(text, False) == (text.strip() or None)
+
+
+@fuzz
+@given(TEXTS, TEXTS)
+def test_what_was_joined_is_split_again(reasoning, answer):
+    output = prompts.join_output(reasoning, answer)
+    if prompts.ANSWER_SENTENCE in reasoning or not answer.strip():
+        return
+    assert prompts.split_output(output) == (reasoning.strip(), answer.strip())
+
+
+@fuzz
+@given(TEXTS, TEXTS)
+def test_a_text_is_filled_in_as_it_is(prompt, document):
+    filled = prompts.personalized_prompt(prompt, [document], True)
+    head, tail = prompts.REASONING_PROMPT.split("{prompt}")
+    middle, end = tail.split("{documents}")
+    assert filled == f"{head}{prompt}{middle}{document}{end}"
