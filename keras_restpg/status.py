@@ -1,7 +1,11 @@
-"""What a run directory holds, in words."""
+"""What a run directory holds, in words.
+
+Read from the files alone, also while the run goes on; its data and models are
+not loaded.
+"""
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import Sample
+from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.store import RunDirectory
 
 
@@ -15,21 +19,118 @@ def status(folder):
     recipe = run.recipe()
     if recipe is None:
         raise InputError(f"{folder} holds no run: there is no recipe.toml.")
-    state = run.read_json("state.json", {})
-    done, total = state.get("epoch", 0), state.get("epochs", 0)
+    done, total = _epochs(run)
+    finished = run.files.exists("report.html") and 0 < total <= done
+    parts = [
+        *_preparation(run, recipe),
+        *_trainings(run, recipe, done, total),
+        ("test and report", "done" if finished else "to do", finished),
+    ]
     lines = [f"{folder}: {recipe.method}, {recipe.rounds} iterations"]
-    if total:
-        lines.append(
-            f"trained: {done} of {total} epochs, now {state.get('stage')}"
+    lines += [f"{name}: {state}" for name, state, _ in parts]
+    lines += _times(run)
+    left = [name for name, _, ended in parts if not ended]
+    if finished:
+        return "\n".join([*lines, "finished"])
+    return "\n".join(
+        [*lines, f"left: {', '.join(left)}", "not finished: run it again"]
+    )
+
+
+def _epochs(run):
+    """How many epochs are done, and of how many in all; 0 where unknown."""
+    state = run.read_json("state.json", {})
+    found = state if isinstance(state, dict) else {"epoch": None}
+    counts = [found.get(name, 0) for name in ("epoch", "epochs")]
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise InputError(
+            f"{run.files.url}/state.json is damaged. Remove it: samples are "
+            "kept, trainings are done anew."
         )
-    else:
-        lines.append("trained: nothing yet")
-    for t in range(1, recipe.rounds + 1):
-        shards = run.shards(f"iteration-{t}/samples", Sample)
-        if len(shards):
-            lines.append(f"iteration {t}: {len(shards)} shards of samples")
-    seconds = run.read_json("seconds.json", {})
-    lines += [f"{stage}: {value:.0f} s" for stage, value in seconds.items()]
-    finished = run.files.exists("report.html")
-    lines.append("finished" if finished else "not finished: run it again")
-    return "\n".join(lines)
+    return counts
+
+
+def _preparation(run, recipe):
+    """`(what, how far, whether done)` of what comes before the trainings."""
+    if recipe.model.preset == "scratch":
+        made = run.files.exists("base/base.weights.h5.sha256")
+        yield "base", "made" if made else "to do", made
+    if recipe.reasons and not recipe.reasoning.file:
+        # Training begins when all of it is there.
+        made = run.claimed("sft/weights") is not None
+        rows = _rows(run, "reasoning", Reasoning)
+        known = _at_most(recipe, 1) if not made else ""
+        yield "reasoning", f"{rows} examples{known}", made
+
+
+def _trainings(run, recipe, done, total):
+    """The same of supervised fine-tuning and each iteration."""
+    each = total // (1 + recipe.rounds)
+    for number in range(1 + recipe.rounds):
+        name = _name(number)
+        inside = min(max(done - number * each, 0), each)
+        parts = [*_samples(run, recipe, name)] if number else []
+        parts += [f"{inside} of {each} epochs"] if inside else []
+        parts += _tested(run, name)
+        if not parts:
+            last = recipe.rounds
+            name += f" to {_name(last)}" if number < last else ""
+            yield name, "to do", False
+            return
+        yield name, ", ".join(parts), 0 < each == inside
+
+
+def _name(number):
+    return f"iteration-{number}" if number else "sft"
+
+
+def _samples(run, recipe, name):
+    rows = _rows(run, f"{name}/samples", Sample)
+    if rows:
+        known = _at_most(recipe, recipe.sampling.num_samples)
+        # Once they are selected from, there are no more to come.
+        ended = run.claimed(f"{name}/weights") is not None
+        yield f"{rows} samples{'' if ended else known}"
+    yield from _judged(run, name)
+
+
+def _judged(run, folder):
+    for name in run.files.names(folder):
+        if name.startswith("scores-") and name.isprintable():
+            rows = _rows(run, f"{folder}/{name}", Score)
+            yield f"{rows} judged ({name})"
+
+
+def _tested(run, name):
+    rows = _rows(run, f"{name}/test/samples", Sample)
+    return [f"{rows} test outputs"] if rows else []
+
+
+def _rows(run, folder, cls):
+    return run.shards(folder, cls).rows
+
+
+def _at_most(recipe, each):
+    """How many there can be, where the recipe limits its examples."""
+    data = recipe.data
+    most = data.max_train * len(data.tasks) * each
+    return f" of at most {most}" if most else ""
+
+
+def _times(run):
+    found = run.read_json("seconds.json", {})
+    items = found.items() if isinstance(found, dict) else ()
+    # Anything else is no time that a run has noted.
+    times = {
+        name: seconds
+        for name, seconds in items
+        if name.isprintable()
+        and type(seconds) in (int, float)
+        and 0 <= seconds < 1e12
+    }
+    lines = [
+        f"time, {name}: {seconds:.0f} s" for name, seconds in times.items()
+    ]
+    if times:
+        lines.append(f"time in all: {sum(times.values()):.0f} s")
+    return lines

@@ -1,14 +1,17 @@
 """The run directory.
 
     recipe.toml                     what was asked
+    lock.json                       who runs it now
     state.json                      the stage that is reached
+    base/                           the base of a model from scratch
     reasoning/                      shards of `Reasoning`
     sft/, iteration-1/, …           one folder a stage:
         samples/, scores-<name>/        shards (stages of self-training)
         validation.jsonl                scores of each validation
         weights/best.h5                 and last, with their checksums
     results/                        outputs and scores on the test split
-    metrics.jsonl, report.html
+    model/                          the trained model
+    metrics.jsonl, seconds.json, report.html
 
 What a stage computed holds for the settings and data that led to it, named by
 a fingerprint in its folder. Where these change (another threshold or judge),
@@ -16,23 +19,23 @@ the stage's folder is moved aside, never deleted, and the stage begins anew;
 stages before it stay.
 """
 
-import io
 import json
 import os
 import tempfile
 
-import h5py
-import ml_dtypes
-import numpy as np
-
 from keras_restpg import recipe as recipes
 from keras_restpg.errors import InputError
+from keras_restpg.store import arrays as hdf5
+from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest
 from keras_restpg.store.lock import Lock
 from keras_restpg.store.shards import Shards
 
-# Settings that a run may be continued with after a change.
-MAY_CHANGE = ("iterations", "reward.", "selection.")
+# Settings that a run may be continued with after a change. A folder of data
+# may have moved: what is computed is known by the examples in it.
+MAY_CHANGE = ("iterations", "data.folder", "reward.", "selection.")
+# What holds anything computed.
+_COMPUTED = ("base", "reasoning", "sft", "iteration-")
 
 
 class RunDirectory:
@@ -51,15 +54,16 @@ class RunDirectory:
 
         Raises:
             InputError: another process runs here, or settings differ that
-                may not change; they are named.
+                may not change once anything is computed; they are named.
         """
         self._lock = Lock(self.files).__enter__()
         try:
             self._check_recipe(recipe)
+            folders.sweep(self.files)
+            self.files.write("recipe.toml", recipe.to_toml().encode())
         except BaseException:
             self.close()
             raise
-        self.files.write("recipe.toml", recipe.to_toml().encode())
         return self
 
     def close(self):
@@ -92,21 +96,23 @@ class RunDirectory:
 
         Args:
             folder: such as `"iteration-1/samples"`.
-            fingerprint: short text; a folder of another one is moved aside.
+            fingerprint: short text; a folder with another one, or with
+                files and none, is moved aside.
         """
-        name = f"{folder}/fingerprint"
-        found = self.files.read(name)
-        if (
-            found is not None
-            and found.decode("ascii", "replace") == fingerprint
-        ):
+        if self.claimed(folder) == fingerprint:
             return
-        if found is not None:
+        # Without a fingerprint nobody knows what its files were made from.
+        if self.files.names(folder):
             number = 1
             while self.files.exists(f"{folder}.old-{number}"):
                 number += 1
             self.files.move(folder, f"{folder}.old-{number}")
-        self.files.write(name, fingerprint.encode())
+        self.files.write(f"{folder}/fingerprint", fingerprint.encode())
+
+    def claimed(self, folder):
+        """The fingerprint of a stage's folder, None where it has none."""
+        found = self.files.read(f"{folder}/fingerprint")
+        return None if found is None else found.decode("ascii", "replace")
 
     def read_json(self, name, default=None):
         """A JSON file's value, or `default` where it is not there.
@@ -152,27 +158,36 @@ class RunDirectory:
         Raises:
             InputError: what was read back is not what was written.
         """
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            folders.writing(self.files, name),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             path = os.path.join(folder, "x.weights.h5")
             model.save_weights(path)
             with open(path, "rb") as file:
                 data = file.read()
-        self._save(name, data)
+        self.save_bytes(name, data)
 
     def load_weights(self, name, model):
         """Loads what `save_weights` saved.
 
         Returns:
             Whether there were sound weights to load.
+
+        Raises:
+            InputError: they are those of another model.
         """
-        data = self._sound(name)
-        if data is None:
+        data = self.load_bytes(name)
+        if data is None or not hdf5.is_plain(data):
             return False
-        with tempfile.TemporaryDirectory() as folder:
+        with (
+            folders.writing(self.files, name),
+            tempfile.TemporaryDirectory() as folder,
+        ):
             path = os.path.join(folder, "x.weights.h5")
             with open(path, "wb") as file:
                 file.write(data)
-            model.load_weights(path)
+            self._load_keras(name, model, path)
         return True
 
     def save_arrays(self, name, arrays):
@@ -185,47 +200,64 @@ class RunDirectory:
             name: of the file.
             arrays: iterable of arrays; bfloat16 among them is fine.
         """
-        buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as file:
-            for number, array in enumerate(arrays):
-                kind = array.dtype.name
-                if kind == "bfloat16":  # HDF5 does not know it.
-                    array = array.view("uint16")
-                file[f"{number:05d}"] = array
-                file[f"{number:05d}"].attrs["dtype"] = kind
-        self._save(name, buffer.getvalue())
+        self.save_bytes(name, hdf5.to_bytes(arrays))
 
     def load_arrays(self, name):
         """The list that `save_arrays` saved, None where it is not sound."""
-        data = self._sound(name)
-        if data is None:
-            return None
-        with h5py.File(io.BytesIO(data), "r") as file:
-            return [
-                np.array(file[key]).view(
-                    ml_dtypes.bfloat16
-                    if file[key].attrs["dtype"] == "bfloat16"
-                    else file[key].dtype
-                )
-                for key in sorted(file)
-            ]
+        data = self.load_bytes(name)
+        return None if data is None else hdf5.from_bytes(data)
 
-    def _save(self, name, data):
+    def save_bytes(self, name, data):
+        """Saves bytes with their checksum beside, compared after saving.
+
+        Raises:
+            InputError: what was read back is not what was written.
+        """
         self.files.write(name, data)
         if digest(self.files.read(name) or b"") != digest(data):
             raise InputError(f"{self.files.url}/{name} was not saved soundly.")
         self.files.write(f"{name}.sha256", digest(data).encode())
 
-    def _sound(self, name):
-        """A file's bytes, None where it is missing or damaged."""
+    def load_bytes(self, name):
+        """What `save_bytes` saved, None where it is missing or damaged."""
         data, check = self.files.read(name), self.files.read(f"{name}.sha256")
         if data is None or check is None:
             return None
         return data if digest(data).encode() == check else None
 
+    def save_folder(self, name, save):
+        """Saves a folder, whole or not at all.
+
+        Args:
+            name: of the folder; an older one is replaced.
+            save: called with the path of a new local folder, which it fills.
+
+        Raises:
+            InputError: the disk is full, or the folder can't be written.
+        """
+        folders.save(self.files, name, save)
+
+    def folder(self, name):
+        """The local path of what `save_folder` saved, None where there is none.
+
+        What is remote is downloaded, and removed when the process ends.
+        """
+        return folders.load(self.files, name)
+
+    def _load_keras(self, name, model, path):
+        # Keras raises errors of many kinds where a file holds other names.
+        try:
+            model.load_weights(path)
+        except Exception as error:
+            raise InputError(
+                f"{self.files.url}/{name} does not hold the weights of this "
+                f"model ({type(error).__name__}). Remove it to have them made "
+                "anew."
+            ) from error
+
     def _check_recipe(self, recipe):
         old = self.recipe()
-        if old is None:
+        if old is None or not self._holds_any():
             return
         changed = [
             name
@@ -233,9 +265,17 @@ class RunDirectory:
             if not name.startswith(MAY_CHANGE)
         ]
         if changed:
+            free = ", ".join(name.rstrip(".") for name in MAY_CHANGE)
             raise InputError(
                 f"{self.files.url} holds a run with other settings: "
                 f"{', '.join(changed)}. Give these the values in its "
-                "recipe.toml, or another --out. May be changed: "
-                f"{', '.join(MAY_CHANGE)}."
+                f"recipe.toml, or another --out. May be changed: {free}."
             )
+
+    def _holds_any(self):
+        """Whether anything was computed here."""
+        return self.files.exists("state.json") or any(
+            self.files.names(name)
+            for name in self.files.names()
+            if name.startswith(_COMPUTED)
+        )

@@ -4,14 +4,15 @@
     samples/00000.jsonl       a record a line
 
 A shard counts once its line is in the manifest. One whose bytes do not match
-its checksum is named in a warning and made anew; the others are kept.
+its checksum, or hold no records, is named in a warning and made anew; the
+others are kept.
 """
 
 import json
 import warnings
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import from_json, to_json
+from keras_restpg.records import Score, from_json, to_json
 from keras_restpg.store.files import digest
 
 
@@ -36,6 +37,11 @@ class Shards:
     def __len__(self):
         return len(self._manifest)
 
+    @property
+    def rows(self):
+        """Records in all of them."""
+        return sum(entry["rows"] for entry in self._manifest.values())
+
     def keys(self):
         """The shards that are there, a list."""
         return list(self._manifest)
@@ -51,23 +57,45 @@ class Shards:
             return self._lost(key, "is missing")
         if digest(data) != entry["sha256"]:
             return self._lost(key, "does not match its checksum")
-        records = [
-            from_json(self.cls, json.loads(line))
-            for line in data.decode().split("\n")[:-1]
-        ]
+        try:
+            records = [
+                self._record(line) for line in data.decode().split("\n")[:-1]
+            ]
+        except (ValueError, RecursionError, OverflowError):
+            return self._lost(key, f"does not hold {self.cls.__name__} records")
         if len(records) != entry["rows"]:
             return self._lost(key, f"does not have {entry['rows']} rows")
         return records
 
     def put(self, key, records):
-        """Writes a shard, whole or not at all."""
+        """Writes a shard, whole or not at all.
+
+        Raises:
+            InputError: a number in a record is not finite, or a reward not
+                from 0 to 1.
+        """
         data = "".join(
-            json.dumps(to_json(record)) + "\n" for record in records
+            self._line(key, record) + "\n" for record in records
         ).encode()
         entry = {"shard": key, "sha256": digest(data), "rows": len(records)}
         self.files.write(self._name(key), data)
         self.files.append(self._name(), json.dumps(entry).encode())
         self._manifest[key] = entry
+
+    def _record(self, line):
+        return from_json(self.cls, json.loads(line, parse_constant=_refuse))
+
+    def _line(self, key, record):
+        try:
+            _check_reward(record)
+            return json.dumps(to_json(record), allow_nan=False)
+        except ValueError as error:
+            raise InputError(
+                f"{self.files.url}/{self._name(key)} can't hold a "
+                f"{self.cls.__name__} of example {record.example_id!r}: "
+                f"{error}. Look at the model's weights or the reward that it "
+                "came from."
+            ) from None
 
     def _name(self, key=None):
         return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
@@ -103,4 +131,14 @@ def _entry(line):
     if not isinstance(entry, dict) or set(entry) != set(kinds):
         return None
     sound = all(type(entry[name]) is kind for name, kind in kinds.items())
-    return entry if sound else None
+    return entry if sound and 0 <= entry["rows"] < 2**63 else None
+
+
+def _check_reward(record):
+    # Written so that NaN is refused too.
+    if isinstance(record, Score) and not 0 <= record.reward <= 1:
+        raise ValueError("the reward is not from 0 to 1")
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant} is not JSON")

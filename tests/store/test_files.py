@@ -33,11 +33,91 @@ def test_files_are_written_replaced_and_removed(files):
 
 
 @pytest.mark.parametrize(
-    "name", ["../x", "/etc/x", "a/../../x", "", "..", "a\\..\\b"]
+    "name",
+    ["../x", "/etc/x", "a/../../x", "", "..", "a\\..\\b", "a\0b", "a\ud800"],
 )
 def test_no_name_leads_out_of_the_folder(files, name):
     with pytest.raises(InputError, match="name of a file"):
         files.write(name, b"")
+
+
+def test_no_link_leads_out_of_the_folder(tmp_path):
+    secret, run = tmp_path / "secret", tmp_path / "run"
+    (run / "in").mkdir(parents=True)
+    secret.mkdir()
+    (secret / "key").write_text("mine")
+    (run / "out").symlink_to(secret)
+    (run / "key").symlink_to(secret / "key")
+    (run / "new").symlink_to(secret / "new")
+    (run / "inside").symlink_to(run / "in")
+    files = Files(run)
+    for change in (
+        lambda: files.read("key"),
+        lambda: files.read("out/key"),
+        lambda: files.write("out/key", b""),
+        lambda: files.write("new", b""),
+        lambda: files.append("key", b""),
+        lambda: files.names("out"),
+        lambda: files.remove("out/key"),
+    ):
+        with pytest.raises(InputError, match="leads out of the folder"):
+            change()
+    assert [p.name for p in secret.iterdir()] == ["key"]
+    files.write("inside/a", b"1")
+    assert files.read("in/a") == b"1"
+
+
+def test_a_run_directory_may_itself_be_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "disk")
+    Files(tmp_path / "run").write("a/b", b"1")
+    assert (tmp_path / "disk/a/b").read_bytes() == b"1"
+
+
+def test_a_file_is_created_once(files):
+    assert files.create("a/b", b"one")
+    assert not files.create("a/b", b"two")
+    assert files.read("a/b") == b"one"
+    assert files.names("a") == ["b"]
+
+
+def test_a_file_is_created_once_where_there_are_no_links(tmp_path, monkeypatch):
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    test_a_file_is_created_once(Files(tmp_path))
+
+
+def test_names_age_and_moves(files):
+    assert files.names() == [] and files.names("a") == []
+    assert files.modified("a/b") is None
+    files.write("a/b", b"1")
+    files.write("a/c/d", b"2")
+    assert files.names("a") == ["b", "c"] and files.names() == ["a"]
+    assert files.modified("a/c/d") >= files.modified("a/b")
+    files.move("a", "x/y")
+    assert files.names("x/y") == ["b", "c"]
+    assert files.read("x/y/c/d") == b"2" and files.read("a/b") is None
+
+
+def test_new_names_are_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(descriptor):
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    files, root = Files(tmp_path), str(tmp_path)
+    files.append("a/log", b"1")
+    assert synced == [root, f"{root}/a/log", f"{root}/a"]
+    del synced[:]
+    files.append("a/log", b"2")
+    assert synced == [f"{root}/a/log"]
+    files.write("b/c/d", b"1")
+    assert {root, f"{root}/b", f"{root}/b/c"} <= set(synced)
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
@@ -56,17 +136,18 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 class Failing(MemoryFileSystem):
-    """A store whose every third request fails."""
+    """A store whose every third request fails, with its client's error."""
 
     protocol = "failing"
     store, pseudo_dirs = {}, [""]
     requests = 0
     always = False
+    error = OSError("503 slow down")
 
     def _request(self):
         Failing.requests += 1
         if Failing.always or Failing.requests % 3 == 1:
-            raise OSError("503 slow down")
+            raise Failing.error
 
     def cat_file(self, *args, **kwargs):
         self._request()
@@ -76,12 +157,21 @@ class Failing(MemoryFileSystem):
         self._request()
         return super().pipe_file(*args, **kwargs)
 
+    def info(self, *args, **kwargs):
+        self._request()
+        return super().info(*args, **kwargs)
 
-@pytest.fixture
-def failing(monkeypatch):
+    def rm_file(self, *args, **kwargs):
+        self._request()
+        return super().rm_file(*args, **kwargs)
+
+
+@pytest.fixture(params=[OSError, RuntimeError])
+def failing(request, monkeypatch):
     fsspec.register_implementation("failing", Failing, clobber=True)
     monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0, 0, 0))
-    Failing.always = False
+    monkeypatch.setattr(Failing, "always", False)
+    monkeypatch.setattr(Failing, "error", request.param("503 slow down"))
     return Files(f"failing://{uuid.uuid4()}")
 
 
@@ -95,5 +185,51 @@ def test_a_remote_store_that_fails_at_times_is_asked_again(failing):
 
 def test_a_remote_store_that_always_fails_stops_with_a_message(failing):
     Failing.always = True
-    with pytest.raises(InputError, match="503 slow down"):
-        failing.write("a", b"")
+    for ask in (
+        lambda: failing.write("a", b""),
+        lambda: failing.append("a", b""),
+        lambda: failing.read("a"),
+        # Not told as absence: what is there would be made anew.
+        lambda: failing.exists("a"),
+        lambda: failing.remove("a"),
+    ):
+        with pytest.raises(InputError, match="503 slow down"):
+            ask()
+
+
+class Deaf(MemoryFileSystem):
+    """A store that writes, and then says it has failed."""
+
+    protocol = "deaf"
+    store, pseudo_dirs = {}, [""]
+    writes = 0
+
+    def pipe_file(self, *args, **kwargs):
+        super().pipe_file(*args, **kwargs)
+        Deaf.writes += 1
+        if Deaf.writes % 2:
+            raise OSError("no answer")
+
+
+def test_a_line_is_added_once_where_the_answer_is_lost(monkeypatch):
+    fsspec.register_implementation("deaf", Deaf, clobber=True)
+    monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0,))
+    files = Files(f"deaf://{uuid.uuid4()}")
+    files.append("log", b"1")
+    files.append("log", b"2")
+    assert files.read("log") == b"1\n2\n"
+
+
+class Plain(MemoryFileSystem):
+    """A store that knows no `mode`."""
+
+    protocol = "plain"
+    store, pseudo_dirs = {}, [""]
+
+    def pipe_file(self, path, value):
+        super().pipe_file(path, value)
+
+
+def test_a_file_is_created_where_the_store_knows_no_mode():
+    fsspec.register_implementation("plain", Plain, clobber=True)
+    test_a_file_is_created_once(Files(f"plain://{uuid.uuid4()}"))

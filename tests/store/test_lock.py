@@ -1,14 +1,42 @@
+import contextlib
 import json
+import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+import uuid
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from keras_restpg.errors import InputError
 from keras_restpg.store import Files, Lock
+from keras_restpg.store import lock as locks
+
+
+@pytest.fixture(params=["local", "memory"])
+def files(request, tmp_path):
+    if request.param == "local":
+        return Files(tmp_path)
+    return Files(f"memory://{uuid.uuid4()}")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A holder counts as gone after a second, not two minutes."""
+    monkeypatch.setattr(locks, "_RENEW", 0.2)
+    monkeypatch.setattr(locks, "_SILENT", 1.0)
+    monkeypatch.setattr(locks, "_LOOK", 0.05)
+
+
+def hold(files, **owner):
+    """A lock of a process that renews it no more."""
+    owner = {**Lock(files).owner, "token": "other", **owner}
+    files.write("lock.json", json.dumps(owner).encode())
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
@@ -35,25 +63,233 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
     assert not (tmp_path / "lock.json").exists()
 
 
-def test_a_lock_of_another_machine_is_left_to_a_person(tmp_path):
-    held = {"host": "elsewhere", "pid": 1, "started": 1}
-    (tmp_path / "lock.json").write_text(json.dumps(held))
-    with pytest.raises(InputError, match="elsewhere"):
-        Lock(Files(tmp_path)).__enter__()
+def test_one_process_can_not_hold_it_twice(files):
+    with Lock(files), pytest.raises(InputError, match="in use by process"):
+        Lock(files).__enter__()
+    with Lock(files):
+        pass
+    assert files.names() == []
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "[]", "{", '{"host": "%s", "pid": "x"}']
+    "other",
+    [
+        {"host": "elsewhere"},
+        {"boot": "before"},
+        {"processes": "pid:[1]", "pid": 2**22 + 1},
+    ],
+    ids=["another machine", "another start", "another container"],
 )
-def test_a_lock_that_says_nothing_is_stale(tmp_path, text):
-    text = text.replace("%s", socket.gethostname())
-    (tmp_path / "lock.json").write_text(text)
+def test_a_holder_that_can_not_be_seen_is_known_by_its_renewals(
+    files, quick, other
+):
+    class Elsewhere(Lock):
+        def __init__(self, files):
+            super().__init__(files)
+            self.owner |= other
+
+    with Elsewhere(files):
+        with pytest.raises(InputError, match="in use by process"):
+            Lock(files).__enter__()
+    hold(files, **other)
+    begun = time.monotonic()
+    with Lock(files):
+        assert time.monotonic() - begun > 0.8
+
+
+def test_a_holder_that_was_silent_for_long_is_not_waited_for(tmp_path):
+    files = Files(tmp_path)
+    hold(files, host="elsewhere")
+    old = time.time() - 200
+    os.utime(tmp_path / "lock.json", (old, old))
+    begun = time.monotonic()
+    with Lock(files):
+        assert time.monotonic() - begun < 1
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"null", b"[]", b"{", b"\xff", b"[" * 10_000]
+)
+def test_a_lock_that_says_nothing_is_known_by_its_age(tmp_path, quick, data):
+    path = tmp_path / "lock.json"
+    path.write_bytes(data)
+    os.utime(path, (1, 1))
     with Lock(Files(tmp_path)):
         pass
 
 
-def test_the_number_of_a_dead_process_may_be_used_again(tmp_path):
-    held = {"host": socket.gethostname(), "pid": os.getppid(), "started": 1}
-    (tmp_path / "lock.json").write_text(json.dumps(held))
-    with Lock(Files(tmp_path)):
+@pytest.mark.parametrize("pid", ["x", None, 0, -1, 2**80, 2**22 + 1])
+def test_a_lock_of_no_process_is_stale(files, pid):
+    hold(files, pid=pid)
+    with Lock(files):
         pass
+
+
+def test_the_number_of_a_dead_process_may_be_used_again(files):
+    hold(files, pid=os.getppid(), started=1)
+    with Lock(files):
+        pass
+
+
+def test_a_holder_that_slept_sees_who_took_over_and_writes_no_more(
+    tmp_path, monkeypatch
+):
+    files = Files(tmp_path)
+    lock = Lock(files).__enter__()
+    files.write("a", b"1")
+    hold(files)
+    files.write("a", b"2")  # It was renewed just now: nothing is looked up.
+    monkeypatch.setattr(lock, "_renewed", time.time() - 200)
+    for change in (
+        lambda: files.write("a", b"3"),
+        lambda: files.append("a", b"3"),
+        lambda: files.move("a", "b"),
+        lambda: files.remove("a"),
+    ):
+        with pytest.raises(InputError, match="took over"):
+            change()
+    assert files.read("a") == b"2"
+    lock.__exit__()
+    assert b"other" in files.read("lock.json")
+
+
+def test_a_holder_learns_of_it_while_it_computes(files, quick):
+    lock = Lock(files).__enter__()
+    files.remove("lock.json")
+    with pytest.raises(InputError, match="was removed"):
+        for _ in range(100):
+            time.sleep(0.05)
+            files.write("a", b"")
+    lock.__exit__()
+    assert not files.exists("lock.json")
+
+
+def race(folders, together, held):
+    for folder in folders:
+        lock = Lock(Files(folder))
+        together.wait()
+        try:
+            lock.__enter__()
+            held.put(folder)
+        except InputError:
+            lock = None
+        together.wait()
+        if lock:
+            lock.__exit__()
+
+
+def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
+    folders = [str(tmp_path / str(number)) for number in range(20)]
+    for folder in folders:
+        hold(Files(folder), pid=2**22 + 1)
+    context = multiprocessing.get_context("spawn")
+    together, held = context.Barrier(4, timeout=60), context.Queue()
+    racers = [
+        context.Process(target=race, args=(folders, together, held))
+        for _ in range(4)
+    ]
+    for racer in racers:
+        racer.start()
+    assert [held.get(timeout=60) for _ in folders] == folders
+    for racer in racers:
+        racer.join()
+    assert held.empty()
+    assert not any(os.listdir(folder) for folder in folders)
+
+
+def test_one_that_judged_a_lock_long_ago_does_not_take_a_new_one(files):
+    hold(files, pid=2**22 + 1)
+    late = Lock(files)
+    found = files.read("lock.json")
+    with Lock(files):
+        assert not late._replace(found)
+
+
+def test_a_take_over_that_was_killed_is_no_obstacle(tmp_path):
+    files = Files(tmp_path)
+    hold(files, pid=2**22 + 1)
+    claim = f"lock.json.after-{locks.digest(files.read('lock.json'))[:16]}"
+    files.write(claim, b"")
+    with pytest.raises(InputError, match="began just now"):
+        Lock(files).__enter__()
+    os.utime(tmp_path / claim, (1, 1))
+    with Lock(files):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+class Slow(MemoryFileSystem):
+    """A store in which two see that nothing is there before one writes."""
+
+    protocol = "slow"
+    store, pseudo_dirs = {}, [""]
+    both, one = threading.Barrier(2), threading.Lock()
+
+    def info(self, path, **kwargs):
+        try:
+            return super().info(path, **kwargs)
+        except FileNotFoundError:
+            if path.endswith("lock.json"):
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    self.both.wait(0.5)
+            raise
+
+    def pipe_file(self, path, value, mode="overwrite", **kwargs):
+        with self.one:
+            if mode == "create" and path in self.store:
+                raise FileExistsError(path)
+            super().pipe_file(path, value)
+
+
+def test_of_two_that_see_no_lock_in_a_remote_store_one_gets_it():
+    fsspec.register_implementation("slow", Slow, clobber=True)
+    url = f"slow://{uuid.uuid4()}"
+    found = []
+
+    def race():
+        try:
+            found.append(Lock(Files(url)).__enter__())
+        except InputError as error:
+            found.append(error)
+
+    racers = [threading.Thread(target=race) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    held = [each for each in found if isinstance(each, Lock)]
+    assert len(held) == 1
+    held[0].__exit__()
+
+
+class Down(MemoryFileSystem):
+    """A store that fails, and whose client has errors of its own."""
+
+    protocol = "down"
+    store, pseudo_dirs = {}, [""]
+    down = False
+
+    def _check(self):
+        if Down.down:
+            raise RuntimeError("503 from the client")
+
+    def info(self, path, **kwargs):
+        self._check()
+        return super().info(path, **kwargs)
+
+    def cat_file(self, path, **kwargs):
+        self._check()
+        return super().cat_file(path, **kwargs)
+
+
+def test_a_remote_store_that_fails_does_not_look_free(monkeypatch):
+    fsspec.register_implementation("down", Down, clobber=True)
+    monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0,))
+    files = Files(f"down://{uuid.uuid4()}")
+    hold(files)
+    before = files.read("lock.json")
+    monkeypatch.setattr(Down, "down", True)
+    with pytest.raises(InputError, match="503 from the client"):
+        Lock(files).__enter__()
+    monkeypatch.setattr(Down, "down", False)
+    assert files.read("lock.json") == before

@@ -1,8 +1,11 @@
+import json
+
 import pytest
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Reasoning, Score
 from keras_restpg.store import Files, Shards
+from keras_restpg.store.files import digest
 
 RECORDS = [Reasoning("a", "text\u2028\ud800 }{"), Reasoning("b", "")]
 
@@ -78,3 +81,52 @@ def test_a_shard_that_a_kill_left_out_of_the_manifest_is_not_there(
     shards(files).put("0", RECORDS)
     (tmp_path / "reasoning" / "1.jsonl").write_bytes(b"{}\n")
     assert shards(files).get("1") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not JSON",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"example_id": "a", "index": 0}',
+        b'{"example_id": "a", "index": 0, "reward": NaN}',
+        b'{"example_id": "a", "index": 0, "reward": 1.5}',
+        b'{"example_id": "a", "index": 0, "reward": -0.1}',
+        b'{"example_id": "a", "index": 0, "reward": 1' + b"0" * 400 + b"}",
+    ],
+)
+def test_a_shard_of_something_else_is_named_and_made_anew(files, line):
+    data = line + b"\n"
+    entry = {"shard": "0", "sha256": digest(data), "rows": 1}
+    files.write("scores/0.jsonl", data)
+    files.append("scores/manifest.jsonl", json.dumps(entry).encode())
+    stored = Shards(files, "scores", Score)
+    with pytest.warns(UserWarning, match="0.jsonl does not hold Score"):
+        assert stored.get("0") is None
+    stored.put("0", [Score("a", 0, 1.0)])
+    assert Shards(files, "scores", Score).get("0") == [Score("a", 0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        Score("a", 0, float("nan")),
+        Score("a", 0, 1.5),
+        Score("a", 0, 1.0, probabilities=(float("inf"),)),
+    ],
+)
+def test_a_number_that_could_not_be_read_back_is_not_written(files, score):
+    stored = Shards(files, "scores", Score)
+    with pytest.raises(InputError, match="Score of example 'a'"):
+        stored.put("0", [score])
+    assert files.names("scores") == []
+
+
+def test_rows_are_counted_without_reading_the_shards(files, tmp_path):
+    stored = shards(files)
+    stored.put("0", RECORDS)
+    stored.put("1", RECORDS)
+    (tmp_path / "reasoning" / "0.jsonl").unlink()
+    assert shards(files).rows == 4
