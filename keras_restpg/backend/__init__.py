@@ -4,9 +4,10 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 
 - `cache_compilations(folder)`: compiled programs are kept in a folder and
   found there again, where the backend can.
-- `compiled(function, variables)`: `function` compiled by the backend, reading
-  `variables` (a list of `keras.Variable`s) as they are at each call, with no
-  new compilation when their values change.
+- `compiled(function, variables, donate=False)`: `function` compiled by the
+  backend, reading `variables` (a list of `keras.Variable`s) as they are at
+  each call, with no new compilation when their values change. With `donate`,
+  the last argument is not used after the call: its memory may be reused.
 - `recomputed(function)`: `function` whose intermediate values are computed
   anew in the backward pass instead of being kept.
 - `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in

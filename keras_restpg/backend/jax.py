@@ -14,22 +14,24 @@ def cache_compilations(folder):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def compiled(function, variables):
+def compiled(function, variables, donate=False):
     """`function` jitted, with the variables' values as its first argument.
 
     Values are arguments of the compiled program and not constants in it, so
     new weights of the same shapes need no new compilation.
     """
 
-    @jax.jit
-    def run(values, args):
+    def run(values, first, last):
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping):
-            return function(*args)
+            return function(*first, last)
+
+    run = jax.jit(run, donate_argnums=(2,) if donate else ())
 
     @functools.wraps(function)
     def call(*args):
-        return run([variable.value for variable in variables], args)
+        *first, last = args
+        return run([variable.value for variable in variables], first, last)
 
     return call
 

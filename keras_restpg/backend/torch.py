@@ -11,9 +11,9 @@ def cache_compilations(folder):
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables):
+def compiled(function, variables, donate=False):
     """`function` run eagerly without gradients: PyTorch needs no tracing."""
-    del variables
+    del variables, donate
 
     @functools.wraps(function)
     def call(*args):

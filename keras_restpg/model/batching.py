@@ -1,7 +1,8 @@
 """Which prompts and rows go through the model together.
 
-Shapes are few and fixed: prompt lengths are rounded up to a ladder, numbers
-of prompts and rows are powers of two, so that a run compiles each once.
+Shapes are few and fixed, so that a run compiles each once: prompt lengths are
+rounded up to a ladder, numbers of prompts and rows are the most that fit and
+its quarters.
 """
 
 import dataclasses
@@ -25,12 +26,25 @@ def bucket(length, limit):
 
 
 def stages(limit):
-    """Sizes that a row's cache grows through: 128, 256, … up to `limit`."""
+    """Sizes that a row's cache grows through: 128, 512, … up to `limit`."""
     sizes, size = [], 128
     while size < limit:
         sizes.append(size)
-        size *= 2
+        size *= 4
     return [*sizes, limit]
+
+
+def quarters(size):
+    """Sizes from `size` down to 1, each a quarter of the one before."""
+    found = [size]
+    while found[-1] > 1:
+        found.append(-(-found[-1] // 4))
+    return found
+
+
+def least(size, needed):
+    """The smallest of `quarters(size)` that is at least `needed`."""
+    return min(each for each in quarters(size) if each >= needed)
 
 
 def power_of_two(number):
@@ -44,13 +58,16 @@ class Group:
 
     Attributes:
         prompts: indices of the prompts.
+        size: how many prompts the group has room for.
         length: the padded length of each.
-        samples: the numbers of the samples drawn for each.
+        parts: the numbers of the samples that are drawn for each, part by
+            part where not all of them fit.
     """
 
     prompts: tuple[int, ...]
+    size: int
     length: int
-    samples: range
+    parts: tuple[range, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +77,8 @@ class Costs:
     Attributes:
         prompt_token: of a prompt's token: keys and values, and activations
             while the prompt is read.
-        row: of a row: its cache, logits and the weights made of them.
+        row: of a row: its cache, twice where it grows, logits and the weights
+            made of them.
     """
 
     prompt_token: int
@@ -76,7 +94,7 @@ class Costs:
         active = (8 * backbone.hidden_dim + 3 * feed_forward) * size + scores
         return cls(
             prompt_token=kept * size + active,
-            row=kept * size * new_tokens + 12 * backbone.vocabulary_size,
+            row=2 * kept * size * new_tokens + 12 * backbone.vocabulary_size,
         )
 
 
@@ -104,18 +122,26 @@ def plan(lengths, num_samples, limit, costs, budget, max_rows):
         rows = min(num_samples, fitting, max_rows)
         if rows < num_samples:
             rows = power_of_two(rows)
+        parts = tuple(
+            range(first, min(first + rows, num_samples))
+            for first in range(0, num_samples, rows)
+        )
         both = prompt + rows * costs.row
         most = power_of_two(min(budget // both, max_rows // rows))
-        for members in _chunks(buckets[length], most):
-            for first in range(0, num_samples, rows):
-                samples = range(first, min(first + rows, num_samples))
-                groups.append(Group(tuple(members), length, samples))
+        groups += [
+            Group(tuple(members), size, length, parts)
+            for members, size in _chunks(buckets[length], most)
+        ]
     return groups
 
 
 def _chunks(items, most):
-    """Runs of `most` items, then of smaller powers of two."""
+    """Runs of `most` items, the rest in quarters that are half full at least.
+
+    Yields:
+        `(items, size)`.
+    """
     while items:
-        size = power_of_two(min(most, len(items)))
-        yield items[:size]
+        size = next(n for n in quarters(most) if 2 * len(items) >= n)
+        yield items[:size], size
         items = items[size:]

@@ -7,6 +7,7 @@ where the most probable word is taken (temperature 0).
 import typing
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_restpg import backend
@@ -42,8 +43,9 @@ class Decoder:
         self.top_k = top_k
         variables = backbone.variables
         self.prefill = backend.compiled(self._prefill, variables)
-        self.advance = backend.compiled(self._advance, variables)
-        self.select = backend.compiled(_select, [])
+        self.first = backend.compiled(self._first, [])
+        self.advance = backend.compiled(self._advance, variables, donate=True)
+        self.select = backend.compiled(_select, [], donate=True)
 
     def start(self, tokens, log_probs, places):
         """The `State` after the first token (P, R), with room for `places`."""
@@ -59,18 +61,15 @@ class Decoder:
             cache=cache.as_tree(),
         )
 
-    def _prefill(self, token_ids, lengths, uniforms, temperature, top_p):
-        """Reads prompts and draws each row's first token.
+    def _prefill(self, token_ids, lengths):
+        """Reads prompts.
 
         Args:
             token_ids: int32 (P, L).
             lengths: int32 (P,).
-            uniforms: float32 (P, R, U).
-            temperature: float32 scalar.
-            top_p: float32 scalar.
 
         Returns:
-            The prefix as a tree, tokens (P, R) and log-probabilities (P, R).
+            The prefix as a tree, and the logits (P, V) of what comes next.
         """
         prompts, length = token_ids.shape
         places = ops.arange(length, dtype="int32")[None, None]
@@ -81,11 +80,21 @@ class Decoder:
         )
         last = ops.reshape(lengths - 1, (prompts, 1, 1))
         hidden = ops.take_along_axis(hidden[:, 0], last, axis=1)
-        rows = uniforms.shape[1]
-        logits = prefix.logits(self.backbone, hidden)
-        logits = ops.broadcast_to(logits, (prompts, rows, logits.shape[-1]))
-        tokens, log_probs = self._draw(logits, uniforms, temperature, top_p)
-        return memory.as_prefix().as_tree(), tokens, log_probs
+        logits = prefix.logits(self.backbone, hidden[:, 0])
+        return memory.as_prefix().as_tree(), logits
+
+    def _first(self, logits, temperature, top_p, uniforms):
+        """Each row's first token and its log-probability, both (P, R).
+
+        Args:
+            logits: float32 (P, V).
+            temperature: float32 scalar.
+            top_p: float32 scalar.
+            uniforms: float32 (P, R, U).
+        """
+        shape = (*uniforms.shape[:2], logits.shape[-1])
+        logits = ops.broadcast_to(logits[:, None], shape)
+        return self._draw(logits, uniforms, temperature, top_p)
 
     def _advance(
         self, behind, lengths, uniforms, temperature, top_p, enough, state
@@ -167,13 +176,11 @@ class Decoder:
         return ops.reshape(tokens, shape), ops.reshape(log_probs, shape)
 
     def _ends(self, tokens):
-        ended = ops.zeros(tokens.shape, dtype="bool")
-        for stop_id in self.stop_ids:
-            ended = ops.logical_or(ended, ops.equal(tokens, stop_id))
-        return ended
+        stops = ops.reshape(np.array(self.stop_ids, "int32"), (-1,))
+        return ops.any(ops.equal(tokens[..., None], stops), axis=-1)
 
 
-def _select(behind, state, lengths, prompts, rows):
+def _select(behind, lengths, prompts, rows, state):
     """The group that keeps `rows` (P', R') of `prompts` (P',)."""
     state = State(*state)
 

@@ -180,38 +180,38 @@ class SamplingEngine:
         return list(prompt)
 
     def _decoder(self, top_k):
-        if top_k not in self._decoders:
-            self._decoders[top_k] = Decoder(
-                self.causal_lm.backbone, self.codec.stop_ids, top_k
-            )
-        return self._decoders[top_k]
+        # LoRA and quantisation replace variables: what was compiled before
+        # would go on with the old ones.
+        key = (top_k, *map(id, self.causal_lm.backbone.variables))
+        if key not in self._decoders:
+            self._decoders = {
+                key: Decoder(
+                    self.causal_lm.backbone, self.codec.stop_ids, top_k
+                )
+            }
+        return self._decoders[key]
 
     def _run_group(self, group, token_ids, sampling, keys):
         run = GroupRun(
             self._decoder(sampling.top_k),
             group,
             [token_ids[prompt] for prompt in group.prompts],
-            self._uniforms(group, sampling, keys),
+            lambda samples: self._uniforms(group, samples, sampling, keys),
             (sampling.temperature or 1.0, sampling.top_p),
             batching.stages(self.max_new_tokens),
         )
         for prompt, sample, tokens, log_prob in run:
             yield prompt, sample, self._generation(tokens, log_prob)
 
-    def _uniforms(self, group, sampling, keys):
+    def _uniforms(self, group, samples, sampling, keys):
         """Random numbers (P, R, new tokens, rounds) of a group's rows."""
         shape = (self.max_new_tokens, sampling.rounds)
-
-        def numbers(prompt, sample):
-            random = generator(sampling.seed, keys[prompt], sample)
-            return random.random(shape, dtype="float32")
-
-        return np.array(
-            [
-                [numbers(prompt, sample) for sample in group.samples]
-                for prompt in group.prompts
-            ]
-        )
+        found = np.zeros((group.size, len(samples), *shape), "float32")
+        for line, prompt in enumerate(group.prompts):
+            for column, sample in enumerate(samples):
+                random = generator(sampling.seed, keys[prompt], sample)
+                found[line, column] = random.random(shape, dtype="float32")
+        return found
 
     def _generation(self, token_ids, log_prob):
         stops = self.codec.stop_ids

@@ -5,35 +5,43 @@ import dataclasses
 import numpy as np
 from keras import ops
 
-from keras_restpg.model.batching import power_of_two
+from keras_restpg.model.batching import least
 from keras_restpg.model.decode import State, grown
 
 
 class GroupRun:
     """Iterates over `(prompt, sample, tokens, log-probability)` as rows end.
 
+    The prompts are read once, also where their samples go in several parts.
+
     Args:
         decoder: a `Decoder`.
         group: the `Group` of prompts and samples.
         token_ids: the tokens of each of the group's prompts.
-        uniforms: float32 (P, R, new tokens, U).
+        uniforms: from a range of sample numbers to their uniform numbers,
+            float32 (P, R, new tokens, U).
         settings: temperature and top_p.
         places: the sizes that the cache grows through.
     """
 
     def __init__(self, decoder, group, token_ids, uniforms, settings, places):
         self.decoder = decoder
-        self.uniforms = uniforms
+        self.group = group
+        self.draw = uniforms
         self.settings = tuple(
             ops.convert_to_tensor(value, "float32") for value in settings
         )
         self.places = places
-        self.rows = Rows.of(group)
-        # Decoding pauses where at most half of these are left.
-        self.live = self.rows.real.size
-        self._read(token_ids, group.length)
+        self.read = self._read(token_ids)
 
     def __iter__(self):
+        for samples in self.group.parts:
+            self._begin(samples)
+            if samples is self.group.parts[-1]:
+                self.read = None
+            yield from self._part()
+
+    def _part(self):
         while True:
             self._advance()
             ended = ops.convert_to_numpy(self.state.finished)
@@ -51,19 +59,29 @@ class GroupRun:
                 yield from self._results(self.rows.real & ended)
                 self._keep(*smaller)
 
-    def _read(self, token_ids, length):
-        ids = np.zeros((len(token_ids), length), "int32")
+    def _read(self, token_ids):
+        """The prompts' prefix, what comes next, and their lengths."""
+        shape = (self.group.size, self.group.length)
+        ids = np.zeros(shape, "int32")
+        lengths = np.ones(shape[0], "int32")
         for row, prompt in enumerate(token_ids):
             ids[row, : len(prompt)] = prompt
-        lengths = np.array([len(prompt) for prompt in token_ids], "int32")
-        self.lengths = ops.convert_to_tensor(lengths)
-        self.behind, tokens, log_probs = self.decoder.prefill(
-            ops.convert_to_tensor(ids),
-            self.lengths,
-            ops.convert_to_tensor(self.uniforms[:, :, 0]),
-            *self.settings,
-        )
-        self.state = self.decoder.start(tokens, log_probs, self.places[0])
+            lengths[row] = len(prompt)
+        lengths = ops.convert_to_tensor(lengths)
+        ids = ops.convert_to_tensor(ids)
+        return *self.decoder.prefill(ids, lengths), lengths
+
+    def _begin(self, samples):
+        """Draws the first token of each row of a part."""
+        self.behind, logits, self.lengths = self.read
+        self.rows = Rows.of(self.group, samples)
+        # Decoding pauses where at most half of these are left.
+        self.live = int(self.rows.real.sum())
+        self.uniforms = self.draw(samples)
+        first = ops.convert_to_tensor(self.uniforms[:, :, 0])
+        tokens, log_probs = self.decoder.first(logits, *self.settings, first)
+        state = self.decoder.start(tokens, log_probs, self.places[0])
+        self.state = self._without_fillers(state)
 
     def _advance(self):
         room = self.state.tokens.shape[2]
@@ -83,16 +101,17 @@ class GroupRun:
         self.rows = rows
         self.behind, state, self.lengths = self.decoder.select(
             self.behind,
-            tuple(self.state),
             self.lengths,
             ops.convert_to_tensor(prompts, "int32"),
             ops.convert_to_tensor(columns, "int32"),
+            tuple(self.state),
         )
-        state = State(*state)
-        filler = ops.convert_to_tensor(~rows.real)
-        self.state = state._replace(
-            finished=ops.logical_or(state.finished, filler)
-        )
+        self.state = self._without_fillers(State(*state))
+
+    def _without_fillers(self, state):
+        filler = ops.convert_to_tensor(~self.rows.real)
+        finished = ops.logical_or(state.finished, filler)
+        return state._replace(finished=finished)
 
     def _results(self, which):
         tokens = ops.convert_to_numpy(self.state.tokens)
@@ -125,14 +144,17 @@ class Rows:
     real: np.ndarray
 
     @classmethod
-    def of(cls, group):
-        shape = (len(group.prompts), len(group.samples))
+    def of(cls, group, samples):
+        """The rows of a group as it begins a part of its samples."""
+        shape = (group.size, len(samples))
+        filled = group.size - len(group.prompts)
+        real = np.arange(group.size) < len(group.prompts)
         return cls(
-            prompt_ids=group.prompts,
+            prompt_ids=(*group.prompts, *group.prompts[:1] * filled),
             lines=np.arange(shape[0]),
             columns=np.broadcast_to(np.arange(shape[1]), shape),
-            samples=np.broadcast_to(np.array(group.samples), shape),
-            real=np.ones(shape, bool),
+            samples=np.broadcast_to(np.array(samples), shape),
+            real=np.broadcast_to(real[:, None], shape),
         )
 
     def take(self, array):
@@ -142,6 +164,9 @@ class Rows:
     def without(self, ended):
         """The rows that go on in a group of at most half the size.
 
+        Lines and columns shrink to a quarter at a time: each pair of them is
+        a shape that is compiled.
+
         Returns:
             None where no such group holds them, else the new `Rows` and the
             lines (P',) and columns (P', R') to keep of the present group.
@@ -149,8 +174,12 @@ class Rows:
         live = self.real & ~ended
         counts = live.sum(axis=1)
         lines = np.flatnonzero(counts)
-        height = _power_above(len(lines))
-        width = _power_above(counts.max())
+        height, width = (
+            least(size, needed)
+            for size, needed in zip(
+                self.real.shape, (len(lines), counts.max()), strict=True
+            )
+        )
         if 2 * height * width > self.real.size:
             return None
         # Unfinished rows first, in order; lines are filled up with the first.
@@ -168,9 +197,3 @@ class Rows:
             real=real,
         )
         return rows, kept, columns
-
-
-def _power_above(number):
-    """The smallest power of two that is at least `number`."""
-    power = power_of_two(number)
-    return int(power if power == number else 2 * power)

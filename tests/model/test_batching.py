@@ -1,10 +1,12 @@
 import collections
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from keras_restpg.model import batching
+from keras_restpg.model.group import Rows
 
 COSTS = batching.Costs(prompt_token=10, row=1000)
 
@@ -24,23 +26,46 @@ def test_every_sample_is_drawn_once_within_budget(
         (prompt, sample)
         for group in groups
         for prompt in group.prompts
-        for sample in group.samples
+        for part in group.parts
+        for sample in part
     )
     assert set(drawn.values()) == {1} and len(drawn) == len(lengths) * samples
     for group in groups:
-        rows = len(group.prompts) * len(group.samples)
-        assert rows <= max_rows or len(group.prompts) == 1
-        need = len(group.prompts) * (
-            group.length * COSTS.prompt_token + len(group.samples) * COSTS.row
+        most = max(map(len, group.parts))
+        assert group.size * most <= max_rows or group.size == 1
+        need = group.size * (
+            group.length * COSTS.prompt_token + most * COSTS.row
         )
-        alone = len(group.prompts) == len(group.samples) == 1
-        assert need <= budget or alone
+        assert need <= budget or group.size == most == 1
+        # A group is half full at least.
+        assert len(group.prompts) <= group.size <= 2 * len(group.prompts)
         assert all(lengths[p] <= group.length for p in group.prompts)
 
 
 def test_shapes_are_few():
     groups = batching.plan(range(1, 500), 8, 500, COSTS, 100_000, 64)
-    assert len({(len(g.prompts), g.length) for g in groups}) <= 30
+    assert len({(g.size, g.length) for g in groups}) <= 15
+
+
+def test_groups_shrink_through_few_shapes():
+    """Whatever ends first, rows go on in quarters of lines and columns."""
+    rng = np.random.default_rng(0)
+    group = batching.Group(tuple(range(8)), 8, 64, (range(32),))
+    shapes = set()
+    for _ in range(50):
+        rows = Rows.of(group, group.parts[0])
+        ended = np.zeros((8, 32), bool)
+        while rows is not None:
+            shapes.add(rows.real.shape)
+            smaller = None
+            while smaller is None and not ended.all():
+                ended |= rng.random(ended.shape) < rng.random() ** 3
+                smaller = rows.without(ended) if not ended.all() else None
+            if smaller is None:
+                break
+            rows, lines, columns = smaller
+            ended = ended[lines[:, None], columns] | ~rows.real
+    assert len(shapes) <= 12
 
 
 @pytest.mark.parametrize("limit", [16, 64, 100, 5120])

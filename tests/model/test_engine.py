@@ -170,6 +170,39 @@ def test_new_weights_give_new_outputs_with_no_new_decoder(causal_lm, engine):
     assert engine.sample(PROMPTS[:1], GREEDY)[0][0] == before
 
 
+def test_new_layers_are_seen_by_an_engine_that_ran_before():
+    lm = vocabulary.causal_lm()
+    engine = SamplingEngine(lm, 64, 4)
+    engine.sample(PROMPTS[:1], GREEDY)
+    lm.backbone.enable_lora(2)
+    for variable in lm.backbone.trainable_variables:
+        if "lora" in variable.path:
+            value = np.random.default_rng(1).normal(size=variable.shape)
+            variable.assign(value)
+    other = SamplingEngine(lm, 64, 4).sample(PROMPTS[:1], GREEDY)
+    assert engine.sample(PROMPTS[:1], GREEDY) == other
+
+
+def test_rows_of_a_growing_cache_are_those_of_a_whole_one(causal_lm):
+    """140 tokens need two stages of the cache; a row may end in any."""
+    engine = SamplingEngine(causal_lm, 64, 140)
+    found = draw(engine, PROMPTS, list("abcd"), num_samples=3)
+    alone = draw(engine, PROMPTS[2:3], ["c"], num_samples=3)
+    for ours, theirs in zip(alone["c"], found["c"], strict=True):
+        assert ours.token_ids == theirs.token_ids
+        assert ours.log_prob == pytest.approx(theirs.log_prob, abs=1e-3)
+    assert any(len(g.token_ids) > 128 for row in found.values() for g in row)
+
+
+def test_a_prompt_is_read_once_for_all_parts_of_its_samples(causal_lm):
+    engine = SamplingEngine(causal_lm, 64, 8, max_rows=2)
+    decoder, reads = engine._decoder(0), []
+    prefill = decoder.prefill
+    decoder.prefill = lambda *args: reads.append(args) or prefill(*args)
+    rows = engine.sample(PROMPTS[:1], Sampling(5, 1.0))
+    assert len(rows[0]) == 5 and len(reads) == 1
+
+
 def test_prompts_that_do_not_fit_are_refused(engine):
     with pytest.raises(ValueError, match="1 to 64 tokens"):
         engine.sample(["the old garden " * 40], GREEDY)
