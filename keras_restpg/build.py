@@ -4,10 +4,12 @@ Whatever is missing or does not fit is refused here, before anything is
 computed.
 """
 
+import dataclasses
 import os
 import pathlib
 
 from keras_restpg import prompts
+from keras_restpg.data import drop_near_copies, scrub
 from keras_restpg.data.longlamp import load_folder
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
@@ -15,14 +17,19 @@ from keras_restpg.model.scratch import make_gemma, make_vocabulary
 from keras_restpg.model.text import Codec
 from keras_restpg.store.files import Files
 from keras_restpg.training.base import train_base
+from keras_restpg.training.steps import short
 
 SCRATCH = "scratch"
 # Environment variable with the key that a judge's server asks for.
 API_KEY = "KERAS_RESTPG_API_KEY"
 
 
-def load_splits(recipe):
+def load_splits(recipe, progress):
     """The examples of the three splits, `{"train", "val", "test"}`.
+
+    Args:
+        recipe: a `Recipe`.
+        progress: a `Progress`, told how many near copies were taken out.
 
     Raises:
         InputError: no folder in the recipe, or files that do not fit.
@@ -39,10 +46,21 @@ def load_splits(recipe):
         "val": recipe.evaluation.max_validation,
         "test": data.max_test,
     }
-    return {
+    splits = {
         split: load_folder(data.folder, split, data.tasks, limit, data.template)
         for split, limit in limits.items()
     }
+    if data.scrub:
+        splits = {name: scrub(examples) for name, examples in splits.items()}
+    if data.drop_near_copies:
+        for name, examples in splits.items():
+            splits[name], count = drop_near_copies(examples)
+            left_out = len(examples) - len(splits[name])
+            progress.say(
+                f"{name}: {count} documents nearly repeat their target and "
+                f"were taken out, {left_out} examples with them."
+            )
+    return splits
 
 
 def load_generator(recipe, examples, run, progress):
@@ -86,23 +104,32 @@ def load_preset(preset, dtype="float32"):
         ) from error
 
 
-def make_retriever(recipe):
+def make_retriever(recipe, folder=None):
     """The retriever that `retrieval.method` names.
 
+    Args:
+        recipe: a `Recipe`.
+        folder: the run directory, where vectors are kept; None, or one that
+            is not local: in memory.
+
     Raises:
-        InputError: Contriever without its preset.
+        InputError: a method that embeds, without its preset.
     """
     from keras_restpg import retrieval
 
     settings = recipe.retrieval
-    if settings.method == "contriever":
+    if settings.method in ("contriever", "dense"):
         if not settings.preset:
             raise InputError(
-                "retrieval.method 'contriever' needs retrieval.preset: a "
-                "folder made by `keras-restpg contriever convert`. Or set "
-                "retrieval.method to 'bm25'."
+                f"retrieval.method '{settings.method}' needs "
+                "retrieval.preset: for contriever a folder made by "
+                "`keras-restpg contriever convert`, for dense a KerasHub text "
+                "embedder. Or set retrieval.method to 'bm25'."
             )
-        return retrieval.Contriever.from_preset(settings.preset)
+        cache = _local(folder, "vectors")
+        if settings.method == "contriever":
+            return retrieval.Contriever.from_preset(settings.preset, cache)
+        return retrieval.DenseRetriever.from_preset(settings.preset, cache)
     if settings.method == "random":
         return retrieval.Random(recipe.seed)
     if settings.method == "most_recent":
@@ -110,13 +137,19 @@ def make_retriever(recipe):
     return retrieval.BM25()
 
 
+def _local(folder, name):
+    """A path in a run directory, None where that is not on this machine."""
+    if folder is None or not Files(folder).local:
+        return None
+    return pathlib.Path(folder, name)
+
+
 def make_reward(recipe, folder=None):
     """The reward that `reward.kind` names.
 
     Args:
         recipe: a `Recipe`.
-        folder: the run directory, where a server's replies are kept; None,
-            or one that is not local: in memory.
+        folder: as for `make_retriever`, for a server's replies.
 
     Raises:
         InputError: a setting that it needs is missing.
@@ -132,14 +165,13 @@ def make_reward(recipe, folder=None):
                 "reward.kind 'http' needs reward.url, the server's address, "
                 "and reward.model, the model's name there."
             )
-        local = folder is not None and Files(folder).local
         return rewards.HTTPJudge(
             settings.url,
             settings.model,
             api_key=os.environ.get(API_KEY),
             timeout=settings.timeout,
             retries=settings.retries,
-            cache=pathlib.Path(folder, "replies.jsonl") if local else None,
+            cache=_local(folder, "replies.jsonl"),
         )
     reward = rewards.RougeReward(settings.kind)
     if not settings.cutoffs:
@@ -150,18 +182,22 @@ def make_reward(recipe, folder=None):
         raise InputError(f"reward.cutoffs: {error}") from None
 
 
-def make_teacher(recipe, causal_lm, examples):
-    """What explains the examples: a `Teacher`, a list, or None.
+def own_reasoning(recipe, examples):
+    """The `Reasoning`s of `reasoning.file`; None where it is not set."""
+    if not recipe.reasons or not recipe.reasoning.file:
+        return None
+    from keras_restpg import reasoning
 
-    None is for the methods without reasoning.
-    """
+    return reasoning.load_reasoning(recipe.reasoning.file, examples)
+
+
+def make_teacher(recipe, causal_lm):
+    """A `Teacher`; None for the methods without reasoning."""
     if not recipe.reasons:
         return None
     from keras_restpg import reasoning
 
     settings = recipe.reasoning
-    if settings.file:
-        return reasoning.load_reasoning(settings.file, examples)
     teacher = causal_lm
     if settings.teacher != "self":
         teacher = load_preset(settings.teacher, "bfloat16")
@@ -187,17 +223,24 @@ def make_teacher(recipe, causal_lm, examples):
 def _scratch(recipe, examples, run, progress):
     texts = [document.text for e in examples for document in e.documents]
     texts += [f"{e.prompt}\n{e.expected}" for e in examples]
-    vocabulary = run.files.read("base/vocabulary.spm")
+    claim_base(recipe, texts, run)
+    vocabulary = run.load_bytes("base/vocabulary.spm")
     if vocabulary is None:
         # Every prompt and output holds the templates' words.
         fixed = [prompts.REASONING_PROMPT, prompts.REASONING_OUTPUT]
         vocabulary = make_vocabulary(
             texts + fixed * len(examples), recipe.model.vocabulary_size
         )
-        run.files.write("base/vocabulary.spm", vocabulary)
+        run.save_bytes("base/vocabulary.spm", vocabulary)
     causal_lm = make_gemma(vocabulary, recipe.model, recipe.seed)
     train_or_load_base(causal_lm, texts, recipe, run, progress)
     return causal_lm
+
+
+def claim_base(recipe, texts, run):
+    """Moves a base of other texts or sizes aside."""
+    inputs = [dataclasses.asdict(recipe.model), recipe.seed, texts]
+    run.stage("base", short(inputs))
 
 
 def train_or_load_base(causal_lm, texts, recipe, run, progress):

@@ -60,7 +60,9 @@ def _parser():
         default="overlap",
         help="overlap of words, or a tiny LLM that is trained to judge",
     )
-    demo.add_argument("--out", default="runs/demo", help="folder of the run")
+    demo.add_argument(
+        "--out", help="folder of the run; default: runs/demo and what is asked"
+    )
     _talk(demo)
 
     run = _add(commands, "run", _run, "run, or continue, a recipe")
@@ -68,7 +70,8 @@ def _parser():
     run.add_argument("--out", help="run directory; default: runs/<recipe>")
     run.add_argument(
         "--set",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="NAME=VALUE",
         help="change a setting, such as training.steps=100",
@@ -90,7 +93,7 @@ def _parser():
         help="the user's texts: .txt with blank lines between them, or "
         '.jsonl with {"text": …} a line',
     )
-    write.add_argument("--drafts", type=int, default=1)
+    write.add_argument("--drafts", type=_positive, default=1)
     write.add_argument("--seed", type=int, default=0)
 
     judge = _add(commands, "judge", _judge, "score a file of predictions")
@@ -125,6 +128,13 @@ def _group(commands, name, about):
     return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
 def _talk(parser):
     parser.add_argument("--quiet", action="store_true", help="no live lines")
     parser.add_argument(
@@ -136,17 +146,14 @@ def _demo(options):
     from keras_restpg import demo
 
     progress = _progress(options)
+    kind = "full" if options.full else "quick" if options.quick else "default"
+    out = options.out or f"runs/demo-{kind}-{options.judge}-{options.seed}"
     with _stop_message(options.again):
         if options.full:
-            found = demo.full(
-                options.out, options.seed, progress, options.judge
-            )
-            print(found)
+            print(demo.full(out, options.seed, progress, options.judge))
             return
         size = demo.QUICK if options.quick else demo.DEFAULT
-        world = demo.Demo(
-            options.out, options.seed, size, progress, options.judge
-        )
+        world = demo.Demo(out, options.seed, size, progress, options.judge)
         world.run()
     print(world.summary())
 
@@ -247,8 +254,8 @@ class _stop_message:
 
         if kind is not None and issubclass(kind, Stopped):
             print(
-                "Stopped; nothing is lost. Go on with the same command: "
-                f"{self.command}",
+                "Stopped; what was saved is kept. Go on with the same "
+                f"command: {self.command}",
                 file=sys.stderr,
             )
             raise SystemExit(130)

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.build import SCRATCH, train_or_load_base
+from keras_restpg.build import SCRATCH, claim_base, train_or_load_base
 from keras_restpg.data.world import World
 from keras_restpg.data.world.tokenizer import tokenizer_proto
 from keras_restpg.demo_judge import agreement, train_or_load_judge
@@ -262,6 +262,7 @@ class Demo:
         texts = self.world.base_corpus(
             self.size.texts, template=prompts.REASONING_OUTPUT
         )
+        claim_base(recipe, texts, run)
         train_or_load_base(causal_lm, texts, recipe, run, self.progress)
         return causal_lm
 

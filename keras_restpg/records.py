@@ -5,6 +5,7 @@ can be written to disk as JSON and read back (`to_json`, `from_json`).
 """
 
 import dataclasses
+import functools
 import reprlib
 import types
 import typing
@@ -137,6 +138,8 @@ class TrainingExample:
         prompt: the whole personalised prompt.
         outputs: what to generate after the prompt.
         rewards: the weight of each output, as long as `outputs`.
+        token_ids: the outputs' tokens where a model sampled them, the token
+            that ended one included; empty: the outputs are tokenised.
     """
 
     example_id: str
@@ -144,6 +147,7 @@ class TrainingExample:
     prompt: str
     outputs: tuple[str, ...]
     rewards: tuple[float, ...]
+    token_ids: tuple[tuple[int, ...], ...] = ()
 
 
 def to_json(record):
@@ -167,7 +171,7 @@ def from_json(cls, values):
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     missing = object()
     kwargs = {}
     for name, field in fields.items():
@@ -180,6 +184,9 @@ def from_json(cls, values):
         kwargs[name] = _convert(hints[name], value, where)
         _check_range(field.metadata, kwargs[name], where)
     return cls(**kwargs)
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _convert(hint, value, name):
@@ -195,6 +202,9 @@ def _convert(hint, value, name):
                 f"{name} must be a list. Received: {reprlib.repr(value)}"
             )
         inner = typing.get_args(hint)[0]
+        # Samples have thousands of tokens.
+        if all(type(item) is inner for item in value):
+            return tuple(value)
         return tuple(_convert(inner, item, name) for item in value)
     if dataclasses.is_dataclass(hint):
         return from_json(hint, value)

@@ -1,5 +1,8 @@
 """A whole run: data, base, the method's trainings, evaluation, report."""
 
+import importlib.util
+import os
+
 import keras
 
 from keras_restpg import backend, build
@@ -15,6 +18,7 @@ from keras_restpg.training.examples import personalize
 from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
 from keras_restpg.training.sampling import Outputs
+from keras_restpg.training.steps import digest_of, short
 
 
 class RestPG:
@@ -60,11 +64,14 @@ class RestPG:
     ):
         build.check_writable(out)
         _check_steps(recipe)
+        _check_tensorboard(tensorboard)
         self.recipe = recipe
         self.progress = progress or Progress()
-        self.splits = splits or build.load_splits(recipe)
-        self.retriever = retriever or build.make_retriever(recipe)
-        self.reward = reward or build.make_reward(recipe, out)
+        self.splits = splits or build.load_splits(recipe, self.progress)
+        if teacher is None:
+            teacher = build.own_reasoning(recipe, self.splits["train"])
+        self.retriever = retriever
+        self.reward = reward
         self.run_directory = RunDirectory(out)
         self.causal_lm = causal_lm
         self.teacher = teacher
@@ -79,11 +86,22 @@ class RestPG:
         """
         run = self.run_directory
         with run.open(self.recipe), self.progress.stoppable():
-            if run.files.local:
-                backend.cache_compilations(run.files.path("compiled"))
-            callback = self._train()
-            results = self._evaluate(callback)
-            self._finish(results)
+            # It tells of what is done anew from here on.
+            run.files.remove("report.html")
+            self.progress.seconds = _seconds(run)
+            backend.cache_compilations(_compiled())
+            # Both may keep files in the run directory, which is ours by now.
+            url = run.files.url
+            self.retriever = self.retriever or build.make_retriever(
+                self.recipe, url
+            )
+            self.reward = self.reward or build.make_reward(self.recipe, url)
+            try:
+                results = self._evaluate(self._train())
+                self._finish(results)
+            finally:
+                run.write_json("seconds.json", self.progress.times())
+            write_report(run, self.splits["test"], results)
         return results
 
     def _train(self):
@@ -93,7 +111,7 @@ class RestPG:
         )
         teacher = self.teacher
         if teacher is None:
-            teacher = build.make_teacher(recipe, causal_lm, train)
+            teacher = build.make_teacher(recipe, causal_lm)
         model = RewardWeightedLM(
             causal_lm, recipe.training.normalization, recipe.training.recompute
         )
@@ -143,6 +161,7 @@ class RestPG:
             recipe.reasons,
             self.progress,
             self.run_directory,
+            training.judge_name,
         )
         return [
             self._result(outputs, training, number, name)
@@ -152,7 +171,8 @@ class RestPG:
     def _result(self, outputs, training, number, name):
         folder, recipe = f"{name}/test", self.recipe
         checkpoints = training.checkpoints
-        self.run_directory.stage(folder, checkpoints.fingerprints[name])
+        inputs = [checkpoints.fingerprints[name], digest_of(outputs.examples)]
+        self.run_directory.stage(folder, short(inputs))
         checkpoints.load_best(name, training.model)
         scored = outputs.scored(
             f"{name}: test",
@@ -163,7 +183,7 @@ class RestPG:
                 seed=f"{recipe.seed}/test",
             ),
             folder,
-            tau=recipe.selection.tau,
+            recipe.selection.tau,
         )
         found = {each.sample.example_id: each for each in scored}
         return Result(method_of(recipe.reasons, number), number, found)
@@ -172,11 +192,7 @@ class RestPG:
         if results:
             table = main_table(results, self.splits["test"])
             self.run_directory.write_json("table.json", table)
-        if self.run_directory.files.local:
-            path = self.run_directory.files.path("model")
-            self.causal_lm.save_to_preset(path)
-        self.run_directory.write_json("seconds.json", self.progress.seconds)
-        write_report(self.run_directory, self.splits["test"], results)
+        self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
 
 
 def make_optimizer(recipe):
@@ -190,6 +206,34 @@ def make_optimizer(recipe):
         training.weight_decay,
         training.global_clipnorm or None,
     )
+
+
+def _seconds(run):
+    """What the stages took in earlier sessions, `{stage: seconds}`."""
+    try:
+        found = run.read_json("seconds.json", {})
+    except InputError:  # Nothing depends on it.
+        return {}
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: s for name, s in items if isinstance(s, int | float)}
+
+
+def _compiled():
+    """The user's own folder of compiled programs.
+
+    Never one in the run directory: these are loaded and executed, and a run
+    directory may come from elsewhere.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(home, "keras-restpg", "compiled")
+
+
+def _check_tensorboard(folder):
+    if folder and importlib.util.find_spec("tensorboard") is None:
+        raise InputError(
+            "TensorBoard's logs need tensorboard: "
+            "pip install keras-restpg[tensorboard]"
+        )
 
 
 def _check_steps(recipe):

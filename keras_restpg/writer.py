@@ -1,10 +1,9 @@
 """Inference: text for one user, with the reasoning that led to it (§4.1)."""
 
 import dataclasses
-import pathlib
 
 from keras_restpg import prompts
-from keras_restpg.build import load_preset
+from keras_restpg.build import load_preset, make_retriever
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.records import Document, Example
@@ -75,15 +74,15 @@ class PersonalizedWriter:
 
         Args:
             folder: the run directory.
-            retriever: None: BM25.
+            retriever: None: the run's own.
             **kwargs: override the run's settings.
 
         Raises:
             InputError: there is no finished run in the folder.
         """
-        recipe = RunDirectory(folder).recipe()
-        model = pathlib.Path(folder) / "model"
-        if recipe is None or not model.is_dir():
+        run = RunDirectory(folder)
+        recipe, model = run.recipe(), run.folder("model")
+        if recipe is None or model is None:
             raise InputError(
                 f"{folder} holds no finished run: recipe.toml or model/ is "
                 "missing. Finish it with `keras-restpg run`."
@@ -103,6 +102,7 @@ class PersonalizedWriter:
             "max_new_tokens": recipe.sampling.max_new_tokens,
         }
         causal_lm = load_preset(str(model))
+        retriever = retriever or make_retriever(recipe, folder)
         return cls(causal_lm, retriever, **{**settings, **kwargs})
 
     def write(self, prompt, documents, seed=0):

@@ -124,7 +124,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(
         child.send_signal(signal.SIGINT)
         _, error = child.communicate(timeout=300)
     assert child.returncode == 130, error
-    assert "nothing is lost" in error and "keras-restpg run" in error
+    assert "what was saved is kept" in error and "keras-restpg run" in error
     assert f"--out={out}" in error and "Traceback" not in error
     code, error = finish(command, out)
     assert code == 0, error

@@ -45,7 +45,7 @@ class Decoder:
         self.prefill = backend.compiled(self._prefill, variables)
         self.first = backend.compiled(self._first, [])
         self.advance = backend.compiled(self._advance, variables, donate=True)
-        self.select = backend.compiled(_select, [], donate=True)
+        self.select = backend.compiled(_select, [])
 
     def start(self, tokens, log_probs, places):
         """The `State` after the first token (P, R), with room for `places`."""

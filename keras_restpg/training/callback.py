@@ -17,6 +17,7 @@ import keras
 from keras_restpg.algorithm import algorithm_1
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
+from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress, Stopped
 from keras_restpg.recipe import Recipe
 from keras_restpg.retrieval.lexical import BM25
@@ -27,7 +28,12 @@ from keras_restpg.training.examples import personalize
 from keras_restpg.training.maximization import Maximization
 from keras_restpg.training.model import tickets
 from keras_restpg.training.sampling import Outputs
-from keras_restpg.training.steps import Steps, fingerprints
+from keras_restpg.training.steps import (
+    Steps,
+    fingerprints,
+    reward_name,
+    short,
+)
 from keras_restpg.training.validation import first_of_each_task, mean_scores
 
 # Batches between two looks at how many updates were skipped.
@@ -40,7 +46,9 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     Args:
         examples: list of `Example` to train on.
         judge: the reward: a `Reward`, or a callable
-            `(example, answer) -> number from 0 to 1`.
+            `(example, answer) -> number from 0 to 1`. A run directory knows
+            it by `recipe.reward` and its class or name: what is scored
+            already is not scored again by another one that shares these.
         retriever: chooses the documents of each prompt; None: BM25.
         validation: list of `Example` of other users; empty: the last weights
             of a stage count as its best.
@@ -61,9 +69,18 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer())
     training = SelfTrainingCallback(examples, judge=LLMJudge(judge_lm))
-    model.fit(training.batches(), steps_per_epoch=1000, epochs=30,
-              callbacks=[training])
+    model.fit(
+        training.batches(),
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=training.epochs,
+        initial_epoch=training.initial_epoch,
+        callbacks=[training],
+    )
     ```
+
+    Other callbacks may stand beside it. Those that read `val_reward` come
+    after it in the list; it is in the logs of the epochs that end with a
+    validation, every `epochs_per_validation`.
     """
 
     def __init__(
@@ -85,6 +102,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         )
         _check_ids([*self.examples, *self.validation])
         self.judge = judge
+        self.judge_name = short(reward_name(self.recipe, judge))
         self.retriever = as_retriever(retriever or BM25())
         self.reasoning = reasoning
         self.progress = progress or Progress()
@@ -93,14 +111,14 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             self._folder = tempfile.TemporaryDirectory(prefix="restpg-")
             run = RunDirectory(self._folder.name).open(self.recipe)
         self.run = run
-        self._fingerprints = fingerprints(self.recipe, self.examples)
+        self._fingerprints = fingerprints(
+            self.recipe, self.examples, self.validation, reasoning, judge
+        )
         self.checkpoints = Checkpoints(
-            run,
-            list(self._fingerprints),
-            self._fingerprints,
-            self.epochs_per_stage,
+            run, self._fingerprints, self.epochs_per_stage
         )
         self._lines = contextlib.ExitStack()
+        self._maximization = None
 
     @property
     def steps_per_epoch(self):
@@ -138,8 +156,20 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         """An endless stream for `fit`: each batch is asked for in its step."""
         return tickets()
 
+    def set_model(self, model):
+        """Keeps the base weights, before any callback can change them."""
+        super().set_model(model)
+        _check_model(model)
+        known = self._maximization
+        if known is None or known.model is not model:
+            self.codec = Codec(model.causal_lm.preprocessor.tokenizer)
+            self._maximization = Maximization(
+                model, self.codec, self.recipe, self.checkpoints
+            )
+
     def on_train_begin(self, logs=None):
-        self._check_fit()
+        self._check_steps()
+        self.checkpoints.sweep()
         causal_lm = self.model.causal_lm
         sampling = self.recipe.sampling
         self.engine = SamplingEngine(
@@ -147,11 +177,10 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             sampling.max_prompt_tokens,
             sampling.max_new_tokens,
             sampling.memory_mib * 2**20,
+            codec=self.codec,
         )
-        self.codec = self.engine.codec
         outputs, documents = self._outputs(self.examples)
         self._validated = self.validation and self._outputs(self.validation)[0]
-        self._maximization = Maximization(self.model, self.codec, self.recipe)
         steps = Steps(
             outputs,
             documents,
@@ -196,6 +225,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             score = logs["val_reward"] = scores.average
         self.checkpoints.save(epoch, stage.name, self.model, score)
         self._log(epoch, stage, logs, scores)
+        self.run.write_json("seconds.json", self.progress.times())
         if done % self.epochs_per_stage == 0:
             self._lines.close()
         self.progress.saved()
@@ -225,6 +255,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             reasons,
             self.progress,
             self.run,
+            self.judge_name,
         )
         return outputs, documents
 
@@ -263,7 +294,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         total = self.steps_per_epoch * self.epochs_per_stage
         line = self.progress.stage(f"{stage.name}: training", total, "steps")
         self._line = self._lines.enter_context(line)
-        self._line.advance(done)
+        self._line.advance(done, fresh=False)
         self._shown = stage.name
 
     def _validate(self, stage):
@@ -279,12 +310,12 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         return mean_scores(self.validation, scored)
 
     def _check_skipped(self, logs):
-        skipped = int(logs.get("skipped", 0))
+        skipped = int(logs.get("skipped_in_row", 0))
         if skipped >= self.recipe.training.max_skipped:
             raise InputError(
-                f"{skipped} updates were skipped in this epoch because loss "
-                "or gradients were not finite. All samples and the weights of "
-                "the last validation are kept. Try a lower learning rate "
+                f"The last {skipped} updates were skipped because loss or "
+                "gradients were not finite. All samples and the weights of "
+                "the last save are kept. Try a lower learning rate "
                 "(training.learning_rate) or model.dtype = 'float32'."
             )
 
@@ -301,18 +332,21 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             {"kind": "epoch", "stage": stage.name, "epoch": epoch, **values},
         )
 
-    def _check_fit(self):
-        if not hasattr(self.model, "causal_lm"):
-            raise ValueError(
-                "SelfTrainingCallback trains a RewardWeightedLM. Received: "
-                f"{type(self.model).__name__}"
-            )
+    def _check_steps(self):
         steps = self.params.get("steps")
         if steps != self.steps_per_epoch:
             raise ValueError(
                 "Give `fit` steps_per_epoch=training.steps_per_epoch, here "
                 f"{self.steps_per_epoch}. Received: {steps}"
             )
+
+
+def _check_model(model):
+    if not hasattr(model, "causal_lm"):
+        raise ValueError(
+            "SelfTrainingCallback trains a RewardWeightedLM. Received: "
+            f"{type(model).__name__}"
+        )
 
 
 def _check_ids(examples):

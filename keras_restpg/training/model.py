@@ -30,6 +30,7 @@ BATCH = {
 }
 
 
+@keras.saving.register_keras_serializable(package="keras_restpg")
 class RewardWeightedLM(backend.StepsMixin, keras.Model):
     """A KerasHub Gemma trained on its own outputs, weighted by reward.
 
@@ -47,8 +48,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
 
     Logged are `loss`; `nll`, the mean negative log-likelihood of a response
     token; `grad_norm`, before clipping; `tokens`, the response tokens of a
-    step; `reward`, the mean over outputs; and `skipped`, the updates left out
-    because loss or gradients were not finite.
+    step; `reward`, the mean over outputs; `skipped`, the updates left out
+    because loss or gradients were not finite; and `skipped_in_row`, how many
+    of them the newest ones are.
 
     Args:
         causal_lm: a KerasHub `CausalLM` over a Gemma 1, 2 or 3.
@@ -65,8 +67,12 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     ```python
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer())
-    model.fit(training.batches(), steps_per_epoch=1000, epochs=30,
-              callbacks=[training])
+    model.fit(
+        training.batches(),
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=training.epochs,
+        callbacks=[training],
+    )
     ```
     """
 
@@ -96,6 +102,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         names = ("loss", "nll", "grad_norm", "tokens", "reward")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.trackers["skipped"] = keras.metrics.Sum("skipped")
+        self.trackers["skipped_in_row"] = _InARow(name="skipped_in_row")
         self.built = True
 
     def compile(self, optimizer="rmsprop", **kwargs):
@@ -118,6 +125,19 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     @property
     def metrics(self):
         return list(self.trackers.values())
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "causal_lm": keras.saving.serialize_keras_object(self.causal_lm),
+            "normalization": self.normalization,
+            "recompute": self.recompute,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        causal_lm = keras.saving.deserialize_keras_object(config["causal_lm"])
+        return cls(**{**config, "causal_lm": causal_lm})
 
     def _symbolic_build(self, *args, **kwargs):
         """Nothing: only the tokenizer, which is no layer here, is unbuilt."""
@@ -180,10 +200,28 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             good = ops.cast(finite, "float32")
             values["grad_norm"] = norm
             self.trackers["skipped"].update_state(1.0 - good)
+            self.trackers["skipped_in_row"].update_state(1.0 - good)
         for name, value in values.items():
             value = ops.where(ops.isfinite(value), value, 0.0)
             self.trackers[name].update_state(value, sample_weight=good)
         return {name: m.result() for name, m in self.trackers.items()}
+
+
+class _InARow(keras.metrics.Metric):
+    """How many ones in a row came last, the end of an epoch no end of it."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.count = self.add_variable((), "zeros", name="count")
+
+    def update_state(self, value, sample_weight=None):
+        self.count.assign((self.count + 1.0) * value)
+
+    def result(self):
+        return self.count + 0.0
+
+    def reset_state(self):
+        """Nothing: a row goes on in the next epoch."""
 
 
 def tickets():

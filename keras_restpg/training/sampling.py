@@ -24,10 +24,20 @@ class Outputs:
         reasoning: whether outputs have Figure 8's form.
         progress: a `Progress`.
         run: a `RunDirectory` that keeps the shards; None keeps nothing.
+        judge: short text that tells the reward from others; scores of
+            another one are left aside.
     """
 
     def __init__(
-        self, engine, examples, prompts, reward, reasoning, progress, run=None
+        self,
+        engine,
+        examples,
+        prompts,
+        reward,
+        reasoning,
+        progress,
+        run=None,
+        judge="",
     ):
         self.engine = engine
         self.examples = examples
@@ -36,17 +46,17 @@ class Outputs:
         self.reasoning = reasoning
         self.progress = progress
         self.run = run
+        self.judge = judge
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         self._order = order
 
-    def scored(self, title, sampling, folder=None, scores="scores", tau=1.0):
+    def scored(self, title, sampling, folder=None, tau=1.0):
         """A `ScoredSample` of each sample of each example.
 
         Args:
             title: what the progress line says.
             sampling: a `model.engine.Sampling`.
             folder: of the shards, in the run directory; None keeps nothing.
-            scores: name of the folder of the scores in it.
             tau: the threshold of the accept rate that progress shows.
 
         Returns:
@@ -56,17 +66,27 @@ class Outputs:
         first = range(0, len(self._order), size)
         shards = [self._order[start : start + size] for start in first]
         samples = self._shards(folder, "samples", Sample)
-        judged = self._shards(folder, scores, Score)
+        judged = self._shards(folder, f"scores-{self.judge}", Score)
         found, accepted = [], 0
         total = len(self.examples) * sampling.num_samples
         with self.progress.stage(title, total, "samples") as line:
             for number, members in enumerate(shards):
                 key = f"{number:05d}"
-                part = _kept(samples, key, self._sample, members, sampling)
-                marks = _kept(judged, key, self._score, members, part)
-                found += map(ScoredSample, part, marks)
+                part = _get(samples, key)
+                # Scores of samples that are lost are not those of new ones.
+                marks = None if part is None else _get(judged, key)
+                fresh = marks is None
+                if part is None:
+                    part = self._sample(members, sampling)
+                    _keep(samples, key, part)
+                if fresh:
+                    marks = self._score(members, part)
+                    _keep(judged, key, marks)
+                pairs = zip(part, marks, strict=True)
+                found += [ScoredSample(*pair) for pair in pairs]
                 accepted += sum(mark.reward >= tau - 1e-6 for mark in marks)
-                line.advance(len(part), accepted=accepted / len(found))
+                share = accepted / len(found)
+                line.advance(len(part), fresh, accepted=share)
                 if folder is not None:
                     self.progress.saved()
         return found
@@ -101,11 +121,10 @@ class Outputs:
         return score_samples(self.reward, asked, samples, self.reasoning)
 
 
-def _kept(shards, key, make, *args):
-    """A shard's records, made by `make(*args)` where it is not there."""
-    records = shards.get(key) if shards is not None else None
-    if records is None:
-        records = make(*args)
-        if shards is not None:
-            shards.put(key, records)
-    return records
+def _get(shards, key):
+    return None if shards is None else shards.get(key)
+
+
+def _keep(shards, key, records):
+    if shards is not None:
+        shards.put(key, records)

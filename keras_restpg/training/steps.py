@@ -42,6 +42,7 @@ class Steps:
         if self.teacher is None or isinstance(self.teacher, list):
             return self.teacher
         examples = self.outputs.examples
+        self.run.stage("reasoning", digest_of(examples))
         shards = self.run.shards("reasoning", Reasoning)
         found = []
         progress = self.outputs.progress
@@ -50,7 +51,8 @@ class Steps:
                 part = slice(first, first + _TAUGHT)
                 key = f"{first // _TAUGHT:05d}"
                 made = shards.get(key)
-                if made is None:
+                fresh = made is None
+                if fresh:
                     made, report = self.teacher.explain(
                         examples[part], self.documents[part]
                     )
@@ -64,13 +66,14 @@ class Steps:
                         },
                     )
                 found += made
-                line.advance(len(examples[part]), explained=len(found))
+                count = len(examples[part])
+                line.advance(count, fresh, explained=len(found))
                 progress.saved()
         return found
 
     def supervised(self, reasoning):
         """Lines 4 and 5: what is learned first."""
-        self.run.stage("sft", self.fingerprints["sft"])
+        self.run.stage("sft/weights", self.fingerprints["sft"])
         return supervised(
             self.outputs.examples, self.outputs.prompts, reasoning
         )
@@ -80,7 +83,9 @@ class Steps:
         settings = self.recipe.sampling
         folder = f"iteration-{t}"
         before = list(self.fingerprints)[t - 1]
-        self.run.stage(f"{folder}/samples", self.fingerprints[before])
+        # Scores belong to these samples, whatever they were given to before.
+        for name in ("samples", f"scores-{self.outputs.judge}"):
+            self.run.stage(f"{folder}/{name}", self.fingerprints[before])
         return self.outputs.scored(
             f"iteration {t}: sampling",
             Sampling(
@@ -90,7 +95,6 @@ class Steps:
                 seed=f"{self.recipe.seed}/{t}",
             ),
             folder,
-            f"scores-{_short(_flat(self.recipe.reward))}",
             self.recipe.selection.tau,
         )
 
@@ -120,32 +124,57 @@ class Steps:
         return data
 
 
-def fingerprints(recipe, examples):
+def fingerprints(recipe, examples, validation=(), reasoning=None, judge=None):
     """What the outcome of each stage depends on, as `{stage: short text}`.
 
-    Supervised fine-tuning depends on the examples and all settings but those
+    Supervised fine-tuning depends on the examples, those of the validation,
+    reasoning of one's own, and all settings but where the data lies and those
     of reward and selection; each iteration on the stage before it, and on
     these.
     """
     frozen = dataclasses.replace(
         recipe,
         iterations=0,
+        data=dataclasses.replace(recipe.data, folder=""),
         reward=type(recipe.reward)(),
         selection=type(recipe.selection)(),
     )
-    texts = [[e.id, e.prompt, e.expected] for e in examples]
-    found = {"sft": _short([frozen.to_toml(), texts])}
-    rewarding = [_flat(recipe.reward), _flat(recipe.selection)]
+    own = reasoning if isinstance(reasoning, list) else ()
+    parts = [frozen.to_toml(), *map(digest_of, (examples, validation, own))]
+    found = {"sft": short(parts)}
+    rewarding = [reward_name(recipe, judge), _flat(recipe.selection)]
     for t in range(1, recipe.iterations + 1):
         before = list(found.values())[-1]
-        found[f"iteration-{t}"] = _short([before, rewarding])
+        found[f"iteration-{t}"] = short([before, rewarding])
     return found
+
+
+def reward_name(recipe, judge):
+    """What tells a reward from another, JSON values.
+
+    How a server is reached does not: a longer timeout is no other judge.
+    """
+    named = judge if hasattr(judge, "__qualname__") else type(judge)
+    settings = _flat(recipe.reward)
+    for name in ("url", "timeout", "retries"):
+        del settings[name]
+    return [settings, f"{named.__module__}.{named.__qualname__}"]
+
+
+def digest_of(records):
+    """A short text that differs where records do."""
+    digest = hashlib.sha256()
+    for record in records:
+        line = json.dumps(dataclasses.asdict(record)) + "\n"
+        digest.update(line.encode())
+    return digest.hexdigest()[:16]
 
 
 def _flat(section):
     return dataclasses.asdict(section)
 
 
-def _short(value):
+def short(value):
+    """A short text that differs where JSON values do."""
     text = json.dumps(value, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

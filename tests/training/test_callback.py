@@ -96,13 +96,17 @@ def weights_of(model):
     return host(model.weights)
 
 
-def fit(run, settings=None, progress=None, beside=(), lora=0):
+def make_model(lora=0):
     causal_lm = vocabulary.causal_lm()
     if lora:
         causal_lm.backbone.enable_lora(lora)
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
-    training = SelfTrainingCallback(
+    return model
+
+
+def make_training(run, settings=None, progress=None):
+    return SelfTrainingCallback(
         examples("train", 6),
         judge=reward,
         validation=examples("val", 4),
@@ -110,16 +114,25 @@ def fit(run, settings=None, progress=None, beside=(), lora=0):
         run=run,
         progress=progress or Progress(quiet=True),
     )
+
+
+def fit(run, settings=None, progress=None, beside=(), lora=0):
+    model = make_model(lora)
+    training = make_training(run, settings, progress)
+    go_on(model, training, [training, *beside])
+    return model
+
+
+def go_on(model, training, callbacks, epochs=None):
     model.fit(
         training.batches(),
         steps_per_epoch=training.steps_per_epoch,
-        epochs=training.epochs,
+        epochs=epochs or training.epochs,
         initial_epoch=training.initial_epoch,
-        callbacks=[training, *beside],
+        callbacks=callbacks,
         shuffle=False,
         verbose=0,
     )
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -184,10 +197,15 @@ def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
     run = RunDirectory(folder)
     kinds = [line["kind"] for line in run.read_log("metrics.jsonl")]
     assert kinds.count("epoch") == 6 and kinds.count("expectation") == 2
-    best = run.load_arrays("iteration-2/weights/best.h5")
+    best = run.load_arrays(best_of(folder)["iteration-2"])
     ours = host(model.trainable_variables)
     for mine, kept in zip(ours, best, strict=True):
         np.testing.assert_array_equal(mine, kept)
+
+
+def best_of(folder):
+    """The files of the best weights, by stage."""
+    return json.loads((folder / "state.json").read_text())["best"]
 
 
 def outcome(folder):
@@ -242,25 +260,114 @@ def test_a_run_goes_on_between_validations_with_the_same_bytes(whole, tmp_path):
     with RunDirectory(tmp_path).open(settings) as run:
         fit(run, settings)
     ours, theirs = outcome(tmp_path), outcome(whole[0])
-    best = [name for name in theirs if name.endswith("best.h5")]
-    assert len(best) == 3
-    assert {n: ours[n] for n in best} == {n: theirs[n] for n in best}
+    best = best_of(whole[0])
+    assert len(best) == 3 and best_of(tmp_path) == best
+    assert all(ours[name] == theirs[name] for name in best.values())
 
 
 def test_another_threshold_uses_the_samples_again(whole, tmp_path):
     settings = recipe(tau=0.8)
     with RunDirectory(tmp_path).open(recipe()) as run:
         fit(run)
-    before = outcome(tmp_path)
+    before, best = outcome(tmp_path), best_of(tmp_path)["iteration-1"]
     with RunDirectory(tmp_path).open(settings) as run:
         fit(run, settings)
     after = outcome(tmp_path)
     same = "iteration-1/samples/00000.jsonl"
     assert after[same] == before[same]
-    changed = "iteration-1/weights/best.h5"
-    assert after[changed] != before[changed]
-    old = "iteration-1/weights.old-1/best.h5"
-    assert after[old] == before[changed]
+    assert after[best_of(tmp_path)["iteration-1"]] != before[best]
+    assert after[best.replace("weights", "weights.old-1")] == before[best]
+
+
+def test_a_threshold_that_is_taken_back_does_not_lose_what_was_before(
+    tmp_path,
+):
+    """A stop while the stage of the other threshold has no weights yet."""
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run)
+    first = outcome(tmp_path)
+    settings, progress = recipe(tau=0.8), Progress(quiet=True)
+    with RunDirectory(tmp_path).open(settings) as run:
+        with pytest.raises(Stopped):
+            stop = StopAt(progress, 2, batch=0)
+            fit(run, settings, progress, [stop])
+    assert (tmp_path / "iteration-1/weights.old-1").exists()
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run)
+    again = outcome(tmp_path)
+    assert {name: again[name] for name in first} == first
+
+
+@pytest.mark.parametrize("left", ["best-a.h5", "best-b.h5", "last-a.h5"])
+def test_a_kill_between_two_writes_leaves_the_state_before(
+    whole, tmp_path, left
+):
+    """Weights written after `state.json` are as if they were not there."""
+    progress = Progress(quiet=True)
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        with pytest.raises(Stopped):
+            fit(run, progress=progress, beside=[StopAt(progress, 3)])
+    state = json.loads((tmp_path / "state.json").read_text())
+    named = {state["last"], *state["best"].values()}
+    name = f"iteration-1/weights/{left}"
+    if name not in named:
+        (tmp_path / name).write_bytes(b"half")
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        fit(run)
+    assert outcome(tmp_path) == outcome(whole[0])
+
+
+@pytest.mark.parametrize("start", ["sft", "previous"])
+def test_an_iteration_may_start_elsewhere(tmp_path, start):
+    watch = Watch()
+    settings = recipe().with_settings([f"training.start={start}"])
+    with RunDirectory(tmp_path).open(settings) as run:
+        fit(run, settings, beside=[watch])
+        best = best_of(tmp_path)
+        stages = ["sft", "sft" if start == "sft" else "iteration-1"]
+        for epoch, stage in zip((2, 4), stages, strict=True):
+            weights = run.load_arrays(best[stage])
+            for ours, theirs in zip(watch.weights[epoch], weights, strict=True):
+                np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_threshold_that_nothing_reaches_is_lowered_where_asked(tmp_path):
+    settings = recipe(tau=1.0, on_empty="lower_tau")
+    with RunDirectory(tmp_path).open(settings) as run:
+        fit(run, settings)
+        lines = run.read_log("metrics.jsonl")
+        found = [x for x in lines if x["kind"] == "expectation"][0]
+        name = next(p.name for p in (tmp_path / "iteration-1").glob("scores-*"))
+        scores = run.shards(f"iteration-1/{name}", Score).get("00000")
+    best = max(score.reward for score in scores)
+    assert best < 1 and found["tasks"]["all"]["kept"] > 0
+    assert found["tasks"]["all"]["accepted"] == sum(
+        score.reward >= best - 1e-6 for score in scores
+    )
+
+
+class Broken(keras.callbacks.Callback):
+    """Weights that are no numbers, from an epoch on."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            table = self.model.causal_lm.backbone.token_embedding.embeddings
+            table.assign(table * float("nan"))
+
+
+def test_updates_that_are_not_finite_stop_a_run_after_some_in_a_row(tmp_path):
+    # An epoch has two steps: the row goes over three of them.
+    settings = recipe().with_settings(
+        ["training.max_skipped=5", "training.steps=8"]
+    )
+    with RunDirectory(tmp_path).open(settings) as run:
+        with pytest.raises(InputError, match="last 6 updates were skipped"):
+            fit(run, settings, beside=[Broken(1)])
+    assert json.loads((tmp_path / "state.json").read_text())["epoch"] == 3
 
 
 def test_nothing_kept_stops_before_training_with_the_histogram(tmp_path):
@@ -310,6 +417,76 @@ def test_reasoning_is_learned_before_the_answer():
         batch["prompt_ids"].reshape(-1, batch["prompt_ids"].shape[-1])[0]
     )
     assert "first summarize" in prompt
+
+
+@pytest.mark.backend
+def test_a_second_fit_of_the_same_model_goes_on_as_one(whole, tmp_path):
+    """As in a notebook: the base is what it was, the optimizer begins anew."""
+    model = make_model()
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        training = make_training(run)
+        go_on(model, training, [training], epochs=2)
+        go_on(model, training, [training])
+    assert outcome(tmp_path) == outcome(whole[0])
+
+
+def test_another_callback_needs_a_new_optimizer(tmp_path):
+    model = make_model()
+    with RunDirectory(tmp_path).open(recipe()) as run:
+        go_on(model, training := make_training(run), [training], epochs=2)
+        again = make_training(run)
+        with pytest.raises(ValueError, match="call `compile`"):
+            go_on(model, again, [again])
+        model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
+        go_on(model, again, [again])
+
+
+class Killed(Exception):
+    pass
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.epoch:
+            raise Killed
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("first", [True, False])
+def test_keras_own_backups_stand_beside_it(whole, tmp_path, first):
+    """Wherever they stand, the base is kept before they restore weights."""
+
+    def attempt(run, *more):
+        training = make_training(run)
+        backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+        beside = [backup, training] if first else [training, backup]
+        go_on(make_model(), training, [*beside, *more])
+
+    with RunDirectory(tmp_path / "run").open(recipe()) as run:
+        with pytest.raises(Killed):
+            attempt(run, KillAt(3))
+    with RunDirectory(tmp_path / "run").open(recipe()) as run:
+        attempt(run)
+    assert outcome(tmp_path / "run") == outcome(whole[0])
+
+
+def test_other_callbacks_see_the_validation_and_save_the_model(tmp_path):
+    stop = keras.callbacks.EarlyStopping("val_reward", mode="max", patience=9)
+    save = keras.callbacks.ModelCheckpoint(str(tmp_path / "x.keras"))
+    with RunDirectory(tmp_path / "run").open(recipe()) as run:
+        model = fit(run, beside=[stop, save])
+    assert stop.best is not None
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    text = "the old garden"
+    tokens = [m.causal_lm.preprocessor.tokenizer for m in (loaded, model)]
+    assert [int(i) for i in tokens[0](text)] == [
+        int(i) for i in tokens[1](text)
+    ]
+    assert len(loaded.trainable_variables) == len(model.trainable_variables)
 
 
 def test_wrong_steps_and_doubled_ids_are_refused_at_once(tmp_path):
