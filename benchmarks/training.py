@@ -6,7 +6,20 @@
 The last line is one JSON object; tokens counted are those of the responses.
 `fraction_of_limit` is the time of the matrix products of one forward and
 backward pass alone over the time taken, both measured in this run.
+
+    python -m benchmarks.training --backend jax --repeats 1 \
+        --curve 8192,32000,64000,128000,256000
+
+prints such a line for each of these vocabularies, from a process of its own:
+`peak_rss_mib` beside `start_rss_mib`, that of the process before its first
+step, `weights_mib`, the bytes of weights and optimiser state, and
+`logits_mib`, what float32 logits of the response tokens would take. Peak
+memory grows with the response tokens of a micro-batch and with the
+embeddings, their gradient included, not with vocabulary x tokens.
 """
+
+import subprocess
+import sys
 
 from benchmarks import common
 
@@ -50,6 +63,23 @@ def batch_of(args):
     }
 
 
+def curve(args):
+    """A process for each vocabulary: peaks are those of a whole process."""
+    for vocabulary in args.curve.split(","):
+        command = [sys.executable, "-m", "benchmarks.training"]
+        for name, value in vars(args).items():
+            if name not in ("curve", "vocab"):
+                command += [f"--{name}", str(value)]
+        subprocess.run([*command, "--vocab", vocabulary], check=True)
+
+
+def mib(variables):
+    """MiB that variables of four bytes a number take."""
+    import numpy as np
+
+    return sum(4 * int(np.prod(v.shape)) for v in variables) >> 20
+
+
 def main():
     args = common.arguments(
         __doc__.splitlines()[0],
@@ -59,7 +89,10 @@ def main():
         outputs=4,
         vocab=32000,
         repeats=3,
+        curve="",
     )
+    if args.curve:
+        return curve(args)
     from keras_restpg.training.model import RewardWeightedLM, tickets
     from keras_restpg.training.optimizer import paper_optimizer
 
@@ -70,6 +103,7 @@ def main():
         for name, array in batch_of(args).items()
     }
     model.source = lambda: batch
+    start = common.peak_rss_mib()
     seconds = common.timed(
         lambda: model.fit(
             tickets(), steps_per_epoch=1, shuffle=False, verbose=0
@@ -85,6 +119,9 @@ def main():
         seconds=round(seconds, 4),
         tokens_per_second=round(tokens / seconds, 2),
         peak_rss_mib=peak,
+        start_rss_mib=start,
+        weights_mib=mib([*model.variables, *model.optimizer.variables]),
+        logits_mib=4 * tokens * args.vocab >> 20,
         limit_arithmetic_seconds=round(arithmetic, 4),
         fraction_of_limit=round(arithmetic / seconds, 3),
     )

@@ -8,9 +8,9 @@ def cache_compilations(folder):
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables):
+def compiled(function, variables, donate=False):
     """`function` compiled by XLA; `tf.function` reads variables when called."""
-    del variables
+    del variables, donate
     return tf.function(function, jit_compile=True, reduce_retracing=False)
 
 
@@ -25,12 +25,79 @@ def write_slice(buffer, update, start):
 
 
 def sum_over_chunks(function, arrays):
-    """A sum of chunks that are computed anew in the backward pass."""
-    function = tf.recompute_grad(function)
-    return sum(
-        function(*(array[chunk] for array in arrays))
-        for chunk in range(arrays[0].shape[0])
+    """Two loops over the chunks, the one backward computing them anew.
+
+    XLA would keep the chunks of an unrolled sum in memory together, and
+    TensorFlow's gradient of a loop what each of its turns has computed.
+    """
+    if arrays[0].shape[0] == 1:
+        return function(*_chunk(arrays, 0))
+
+    @tf.custom_gradient
+    def total(*arrays):
+        def gradient(upstream, variables=()):
+            return _chunk_gradients(function, arrays, variables, upstream)
+
+        return _chunk_sum(function, arrays), gradient
+
+    return total(*arrays)
+
+
+def _chunk(arrays, index):
+    return [array[index] for array in arrays]
+
+
+def _chunk_sum(function, arrays):
+    count = arrays[0].shape[0]
+    return tf.while_loop(
+        lambda index, total: index < count,
+        lambda index, total: (
+            index + 1,
+            total + function(*_chunk(arrays, index)),
+        ),
+        (tf.constant(1), function(*_chunk(arrays, 0))),
+        parallel_iterations=1,
+        maximum_iterations=count,
+    )[1]
+
+
+def _chunk_gradients(function, arrays, variables, upstream):
+    """Gradients of the sum, as `tf.custom_gradient` wants them returned."""
+    count = arrays[0].shape[0]
+
+    def add(index, parts, sums):
+        chunk = _chunk(arrays, index)
+        floats = [array for array in chunk if array.dtype.is_floating]
+        with tf.GradientTape() as tape:
+            tape.watch(floats)
+            value = function(*chunk)
+        gradients = tape.gradient(
+            value, [floats, list(variables)], upstream, "zero"
+        )
+        pairs = zip(parts, gradients[0], strict=True)
+        parts = [part.write(index, gradient) for part, gradient in pairs]
+        pairs = zip(sums, gradients[1], strict=True)
+        return index + 1, parts, [a + b for a, b in pairs]
+
+    parts = [
+        tf.TensorArray(array.dtype, count, element_shape=array.shape[1:])
+        for array in arrays
+        if array.dtype.is_floating
+    ]
+    sums = [tf.zeros(v.shape, v.dtype) for v in variables]
+    _, parts, sums = tf.while_loop(
+        lambda index, parts, sums: index < count,
+        add,
+        (tf.constant(0), parts, sums),
+        parallel_iterations=1,
+        maximum_iterations=count,
     )
+    parts = iter(parts)
+    gradients = [
+        next(parts).stack() if array.dtype.is_floating else None
+        for array in arrays
+    ]
+    return (gradients, sums) if variables else gradients
 
 
 class StepsMixin:

@@ -1,18 +1,26 @@
 """Text to token ids and back, control tokens only where the package puts them.
 
-SentencePiece turns a literal `<end_of_turn>` in a user's document into the
-control token where the vocabulary has it as a user-defined symbol, as Gemma's
-has. Here such text stays text: it is cut after its `<`, so that its tokens
-spell it.
+Tokenizers turn some texts into control tokens. Gemma's SentencePiece model
+holds `<start_of_turn>` and `<end_of_turn>` as user-defined symbols, which match
+wherever a text contains them; byte-pair tokenizers match their special tokens
+in the same way. A user's document or an answer that contains `<end_of_turn>`
+could then end a turn. Here such a text is cut after its first character, so
+that its tokens spell it; all other text is tokenised as the tokenizer does it.
 """
 
+import itertools
 import re
 
 import sentencepiece
 
-_CONTROL = re.compile(
-    r"(?<=<)(?=(?:bos|eos|pad|unk|mask|2mass|img|start_of_turn|end_of_turn"
-    r"|start_of_image|end_of_image|unused\d+)>)|(?<=\[)(?=@BOS@\])"
+# Beside the tokenizer's own special tokens: the control symbols of known
+# vocabularies. Gemma's HTML tags are not among them: they are text.
+CONTROL = re.compile(
+    r"<[|｜][^<>]*[|｜]>"
+    r"|<(?:start|end)_of_\w+>"
+    r"|<(?:bos|eos|pad|unk|mask|img|2mass|\w+_soft_token|unused\d+)>"
+    r"|</?(?:s|think|tool_call)>"
+    r"|\[/?(?:INST|TOOL_CALLS|multimodal|@BOS@)\]|<</?SYS>>"
 )
 
 
@@ -32,6 +40,11 @@ class Codec:
 
     def __init__(self, tokenizer):
         self.tokenizer = tokenizer
+        vocabulary = tokenizer.get_vocabulary()
+        self._known = set(vocabulary)
+        # Models may pad their vocabulary: ids from here on have no text.
+        self._size = len(vocabulary)
+        self._symbol = self._symbols()
         self.start_id = getattr(tokenizer, "start_token_id", None)
         self.pad_id = tokenizer.pad_token_id or 0
         self.end_id = tokenizer.end_token_id
@@ -39,8 +52,6 @@ class Codec:
         stops = (self.end_id, turn_end)
         self.stop_ids = tuple(i for i in stops if i is not None)
         proto = getattr(tokenizer, "proto", None)
-        # Models may pad their vocabulary: ids from here on have no text.
-        self._size = len(tokenizer.get_vocabulary())
         self._pieces = None
         if proto is not None:
             self._pieces = sentencepiece.SentencePieceProcessor(
@@ -49,21 +60,35 @@ class Codec:
 
     def control_id(self, token):
         """The id of a control token, or None where there is none."""
-        vocabulary = self.tokenizer.get_vocabulary()
-        if token not in vocabulary:
+        if token not in self._known:
             return None
         return int(self.tokenizer.token_to_id(token))
 
     def encode(self, text):
         """Ids of plain text: no `<bos>`, no control tokens.
 
+        Lone surrogates, which no tokenizer takes, become "?".
+
         Returns:
             A list of ints.
         """
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        cuts = [match.start() + 1 for match in self._symbol.finditer(text)]
         ids = []
-        for part in _CONTROL.split(text):
-            ids.extend(self._encode_part(part))
+        for first, end in itertools.pairwise([0, *cuts, len(text)]):
+            if first < end:
+                ids.extend(self._encode_part(text[first:end]))
         return ids
+
+    def cut(self, text, limit):
+        """The beginning of a text that has at most `limit` tokens."""
+        # A token is one byte at least, so most texts need no count.
+        while len(text.encode("utf-8", "replace")) > limit:
+            count = len(self.encode(text))
+            if count <= limit:
+                break
+            text = text[: len(text) * limit // count]
+        return text
 
     def encode_prompt(self, text):
         """Ids of a prompt: `<bos>` exactly once, then the text."""
@@ -83,6 +108,14 @@ class Codec:
             return self._pieces.decode(kept)
         text = self.tokenizer.detokenize(kept)
         return text.decode() if isinstance(text, bytes) else str(text)
+
+    def _symbols(self):
+        """Where a text has what the tokenizer takes for a control token."""
+        symbols = {each for each in self._known if CONTROL.fullmatch(each)}
+        symbols.update(getattr(self.tokenizer, "special_tokens", ()))
+        # Longest first, found where they overlap as well; never the end.
+        symbols = sorted(map(re.escape, symbols), key=len, reverse=True)
+        return re.compile(f"(?={'|'.join(symbols) or '(?!)'})")
 
     def _encode_part(self, text):
         if self._pieces is not None:

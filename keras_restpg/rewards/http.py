@@ -31,8 +31,8 @@ import numpy as np
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
+from keras_restpg.model.text import CONTROL
 from keras_restpg.rewards import http_client
-from keras_restpg.rewards.plain import CONTROL
 from keras_restpg.rewards.reward import (
     CRITERIA,
     SCORES,

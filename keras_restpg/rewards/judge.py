@@ -73,6 +73,7 @@ class LLMJudge(Reward):
                 f"preprocessor={causal_lm.preprocessor}"
             )
         self.prompt = JudgePrompt(tokenizer, chat_template, max_tokens)
+        self._fit(getattr(causal_lm.backbone, "max_sequence_length", None))
         criteria = self.prompt.criteria
         wanted, depth = criteria.wanted, len(criteria.chain) + 1
         if prefix.supports(causal_lm.backbone):
@@ -80,6 +81,20 @@ class LLMJudge(Reward):
         else:
             scorer = StockScorer(causal_lm, wanted, depth, rows=min(rows, 4))
         self.scorer = scorer
+
+    def _fit(self, longest):
+        """Cuts texts shorter for a model with a last position."""
+        if longest is None:
+            return
+        criteria = self.prompt.criteria
+        fixed = len(self.prompt.tokens("", "", "")) + len(criteria.chain)
+        room = (longest - fixed) // 3
+        if room < 1:
+            raise ValueError(
+                f"A judge must read at least {fixed + 3} tokens. Received: a "
+                f"model of at most {longest}"
+            )
+        self.prompt.max_tokens = min(self.prompt.max_tokens, room)
 
     @classmethod
     def from_preset(cls, preset, dtype=None, **kwargs):

@@ -8,7 +8,7 @@ The prompt is Figure 6, in a chat turn for instruct models:
     10
 
 The four control tokens are put in by their ids; all the rest is plain text
-(`plain.py`), so nothing in an answer can end a turn.
+(`model/text.py`), so nothing in an answer can end a turn.
 
 How a score follows. In a chat turn it follows the line break at once. After
 the bare Figure 6, which ends with `[Score]:`, a space comes between, as text
@@ -24,7 +24,7 @@ import os
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.rewards.plain import PlainText
+from keras_restpg.model.text import Codec
 from keras_restpg.rewards.reward import CRITERIA
 
 
@@ -140,12 +140,11 @@ class JudgePrompt:
     """
 
     def __init__(self, tokenizer, chat_template=None, max_tokens=2048):
-        self.text = PlainText(tokenizer)
+        self.text = Codec(tokenizer)
         self.max_tokens = max_tokens
-        start = getattr(tokenizer, "start_token_id", None)
-        self._begin = [] if start is None else [int(start)]
-        self._open = self.text.control("<start_of_turn>")
-        self._close = self.text.control("<end_of_turn>")
+        self._begin = self.text.encode_prompt("")
+        self._open = self.text.control_id("<start_of_turn>")
+        self._close = self.text.control_id("<end_of_turn>")
         has_turns = None not in (self._open, self._close)
         self.chat_template = (
             has_turns if chat_template is None else chat_template

@@ -5,7 +5,8 @@ import itertools
 import keras
 import numpy as np
 
-from keras_restpg.data.features import Batches, tokenize
+from keras_restpg.data.batches import Batches
+from keras_restpg.data.features import tokenize
 from keras_restpg.records import TrainingExample
 from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import WarmupLinearDecay
@@ -15,11 +16,14 @@ _MICRO_BATCH_TOKENS = 2**14
 
 
 class _Line(keras.callbacks.Callback):
-    def __init__(self, line):
+    def __init__(self, line, progress):
         super().__init__()
         self.line = line
+        self.progress = progress
 
     def on_train_batch_end(self, batch, logs=None):
+        # Nothing is lost but this training, which is made again as a whole.
+        self.progress.saved()
         self.line.advance(1)
 
 
@@ -84,6 +88,6 @@ def fit_tokens(causal_lm, tokens, steps, rate, seed, progress, title):
             steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
-            callbacks=[_Line(line)],
+            callbacks=[_Line(line, progress)],
         )
     return float(np.mean(history.history["nll"]))

@@ -64,6 +64,9 @@ def supervised(examples, texts, reasoning=None):
 def rewarded(examples, texts, kept):
     """Training on the samples that were kept, weighted by their rewards.
 
+    They keep the tokens they were sampled with, so that what is trained is
+    what the model wrote, and a cut sample does not learn to end there.
+
     Args:
         examples: list of `Example`.
         texts: their personalised prompts.
@@ -80,6 +83,7 @@ def rewarded(examples, texts, kept):
             text,
             tuple(each.sample.text for each in groups[example.id]),
             tuple(each.score.reward for each in groups[example.id]),
+            tuple(each.sample.token_ids for each in groups[example.id]),
         )
         for example, text in zip(examples, texts, strict=True)
         if example.id in groups

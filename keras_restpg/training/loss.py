@@ -76,7 +76,7 @@ def weighted_nll(backbone, hidden, targets, weights, mask):
     rows = -(-count // chunks)
 
     def chunk_sums(hidden, targets, weights, mask):
-        logits = prefix.logits(backbone, hidden)
+        logits = _logits(backbone, hidden)
         chosen = ops.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
         nll = ops.logsumexp(logits, axis=-1) - chosen
         # A padded position may hold anything, infinities included.
@@ -89,6 +89,23 @@ def weighted_nll(backbone, hidden, targets, weights, mask):
     arrays = [_in_chunks(array, chunks, rows) for array in arrays]
     sums = backend.sum_over_chunks(chunk_sums, arrays)
     return sums[0], sums[1]
+
+
+def _logits(backbone, hidden):
+    """`prefix.logits`, with the gradients of a quantised embedding as well.
+
+    Keras rounds the hidden states before it multiplies them with quantised
+    embeddings, which stops their gradient. Here they meet the embeddings as
+    the input side reads them, in floating point.
+    """
+    embedding = backbone.token_embedding
+    if embedding.quantization_mode is None:
+        return prefix.logits(backbone, hidden)
+    words = ops.arange(backbone.vocabulary_size, dtype="int32")
+    logits = ops.matmul(hidden, ops.transpose(embedding(words)))
+    logits = ops.cast(logits, "float32")
+    cap = embedding.logit_soft_cap
+    return logits if cap is None else cap * ops.tanh(logits / cap)
 
 
 def _in_chunks(array, chunks, rows):

@@ -5,32 +5,44 @@ import hashlib
 import numpy as np
 from keras import ops
 
-from keras_restpg.data.features import Batches, tokenize
+from keras_restpg.data.batches import Batches
+from keras_restpg.data.features import tokenize
 from keras_restpg.training.checkpoints import host
 
 
 class Maximization:
     """Sets a model up for each training of Algorithm 1.
 
-    The base weights are copied to host memory once, on creation; only those
-    that are trained.
+    The base weights, only those that are trained, are kept on disk once, on
+    creation; those that are there already are the base.
 
     Args:
-        model: a compiled `RewardWeightedLM`, with the base weights.
+        model: a `RewardWeightedLM` that was just compiled.
         codec: text to tokens.
         recipe: a `Recipe`.
+        checkpoints: a `Checkpoints`.
+
+    Raises:
+        ValueError: the model's optimiser has made steps already.
 
     Attributes:
         step: the number of the batch that is next.
     """
 
-    def __init__(self, model, codec, recipe):
+    def __init__(self, model, codec, recipe, checkpoints):
+        made = int(model.optimizer.iterations)
+        if made:
+            raise ValueError(
+                "Each training begins with a new optimizer: call `compile` "
+                f"before this `fit`. Received: one that has made {made} steps"
+            )
         self.model = model
         self.codec = codec
         self.recipe = recipe
         self.step = 0
         self.batches = None
-        self._base = host(model.trainable_variables)
+        self._checkpoints = checkpoints
+        checkpoints.keep_base(model)
         # Most of a new optimiser's state is zeros, which need no copy.
         self._optimizer = [
             value if np.any(value) else None
@@ -62,10 +74,7 @@ class Maximization:
 
     def restore_base(self):
         """The weights as they were on creation, bit for bit."""
-        for variable, value in zip(
-            self.model.trainable_variables, self._base, strict=True
-        ):
-            variable.assign(value)
+        self._checkpoints.load_base(self.model)
 
     def next_batch(self):
         """What the model's next step trains on."""

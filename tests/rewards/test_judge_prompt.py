@@ -102,7 +102,7 @@ def test_chat_prompt_is_the_tokenizers_own_reading_of_the_turns():
 
 def test_a_chat_template_can_be_left_out_but_not_invented():
     prompt = judge_prompt.JudgePrompt(judges.tokenizer(), chat_template=False)
-    turn = prompt.text.control("<start_of_turn>")
+    turn = prompt.text.control_id("<start_of_turn>")
     assert turn not in prompt.tokens("p", "e", "a")
     with pytest.raises(ValueError, match="needs a tokenizer with"):
         judge_prompt.JudgePrompt(judges.tokenizer(chat=False), True)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_restpg.data import features
+from keras_restpg.data import batches, features
+from keras_restpg.training import loss
 from keras_restpg.training.model import RewardWeightedLM
 from tests.model import gemmas
 from tests.training import reference
@@ -30,16 +31,15 @@ APART = [
     for output, reward in zip(group.outputs, group.rewards, strict=True)
 ]
 
+FAMILIES = {"1": gemmas.gemma1, "2": gemmas.gemma2, "3": gemmas.gemma3}
 
-def batch_of(groups, micro_batch_tokens=10**6):
-    """All groups as one batch of one shape."""
-    batches = features.Batches(groups, 1, micro_batch_tokens)
-    shape = features._cover(*[max(map(features._shape, groups))] * 2)
-    for group in groups:
-        shape = features._cover(shape, features._shape(group))
-    batches.shapes = {shape: list(range(len(groups)))}
-    batches.batch_size = len(groups) * shape[1]
-    return batches._arrays(shape, range(len(groups)))
+
+def batch_of(groups, micro=None):
+    """All groups as one batch, in micro-batches of `micro` prompts."""
+    micro = micro or len(groups)
+    width = max(len(group.outputs) for group in groups)
+    size = (-(-len(groups) // micro), micro, 16, width, 8)
+    return batches.arrays(size, groups)
 
 
 def step(backbone, batch, **options):
@@ -85,17 +85,17 @@ def test_loss_and_gradient_equal_numpy(normalization):
     sequences = [(item.prompt, item.outputs[0]) for item in APART]
     rewards = [item.rewards[0] for item in APART]
 
-    def loss(values):
+    def value(values):
         return reference.loss(values, 2, sequences, rewards, normalization)
 
-    assert logs["loss"] == pytest.approx(loss(values), rel=1e-5)
+    assert logs["loss"] == pytest.approx(value(values), rel=1e-5)
     rng = np.random.default_rng(1)
     for name, variable in variables.items():
         direction = rng.normal(size=variable.shape)
         ahead, behind = dict(values), dict(values)
         ahead[name] = values[name] + 1e-5 * direction
         behind[name] = values[name] - 1e-5 * direction
-        slope = (loss(ahead) - loss(behind)) / 2e-5
+        slope = (value(ahead) - value(behind)) / 2e-5
         got = (gradients[variable.path] * direction).sum()
         assert got == pytest.approx(slope, rel=1e-3, abs=2e-5), name
 
@@ -111,27 +111,77 @@ def test_shared_prompt_equals_separate_sequences(kind):
     assert logs["reward"] == pytest.approx(4.4 / 6)
 
 
-def test_micro_batches_give_the_same_update():
-    backbone = gemmas.gemma2()
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_micro_batches_give_the_same_update(kind):
+    backbone = FAMILIES[kind]()
     whole, _ = step(backbone, batch_of(APART))
     for prompts in (1, 2, 5):
-        batch = batch_of(APART, micro_batch_tokens=prompts * (16 + 16))
+        batch = batch_of(APART, prompts)
         assert batch["prompt_ids"].shape[1] == prompts
         assert_same(step(backbone, batch)[0], whole)
 
 
-def test_recomputing_gives_the_same_update():
-    backbone = gemmas.gemma3()
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_recomputing_gives_the_same_update(kind):
+    backbone = FAMILIES[kind]()
     plain, _ = step(backbone, batch_of(GROUPS))
     recomputed, _ = step(backbone, batch_of(GROUPS), recompute=True)
     assert_same(recomputed, plain)
+
+
+@pytest.mark.parametrize("micro", [1, 3])
+def test_chunks_of_the_loss_give_the_same_update(micro, monkeypatch):
+    backbone = gemmas.gemma2()
+    whole, _ = step(backbone, batch_of(GROUPS, micro))
+    monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
+    chunks, _ = step(backbone, batch_of(GROUPS, micro))
+    assert_same(chunks, whole)
+
+
+def test_prompts_of_one_token():
+    groups = [
+        features.Tokens(words(1), group.outputs, group.rewards)
+        for group in GROUPS[:2]
+    ]
+    apart = [
+        features.Tokens(group.prompt, (output,), (reward,))
+        for group in groups
+        for output, reward in zip(group.outputs, group.rewards, strict=True)
+    ]
+    backbone = gemmas.gemma3()
+    shared, logs = step(backbone, batch_of(groups))
+    assert np.isfinite(logs["loss"]) and logs["skipped"] == 0
+    assert_same(step(backbone, batch_of(apart))[0], shared)
+
+
+def test_mixed_bfloat16_trains_float32_variables():
+    exact, logs = step(gemmas.gemma2(), batch_of(GROUPS))
+    backbone = gemmas.gemma2(dtype="mixed_bfloat16")
+    rough, other = step(backbone, batch_of(GROUPS, 1))
+    assert all(v.dtype == "float32" for v in backbone.trainable_variables)
+    assert other["loss"] == pytest.approx(logs["loss"], rel=0.01)
+    for name, value in by_place(exact).items():
+        assert angle(by_place(rough)[name], value) > 0.99, name
+
+
+def test_frozen_embeddings_leave_the_other_gradients(monkeypatch):
+    monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
+    backbone = gemmas.gemma1()
+    all_gradients, _ = step(backbone, batch_of(GROUPS))
+    embeddings = backbone.token_embedding.embeddings
+    before = ops.convert_to_numpy(embeddings)
+    backbone.token_embedding.trainable = False
+    gradients, _ = step(backbone, batch_of(GROUPS))
+    assert set(all_gradients) - set(gradients) == {embeddings.path}
+    assert_same(gradients, {name: all_gradients[name] for name in gradients})
+    np.testing.assert_array_equal(ops.convert_to_numpy(embeddings), before)
 
 
 def test_padding_content_never_matters():
     backbone = gemmas.gemma1()
     batch = batch_of(GROUPS)
     junk = {name: array.copy() for name, array in batch.items()}
-    length, places = batch["prompt_ids"].shape[-1], 16
+    length = batch["prompt_ids"].shape[-1]
     after = np.arange(length) >= batch["prompt_lengths"][..., None]
     junk["prompt_ids"][after] = 9
     places = batch["response_ids"].shape[-1]
@@ -161,6 +211,39 @@ def test_lora_trains_only_its_weights():
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.parametrize("chunk", [2**27, 5 * 4 * gemmas.VOCABULARY])
+def test_lora_on_int8_has_about_the_same_gradients(chunk, monkeypatch):
+    monkeypatch.setattr(loss, "_CHUNK_BYTES", chunk)
+    exact, logs = step(with_lora(gemmas.gemma2()), batch_of(GROUPS))
+    backbone = gemmas.gemma2()
+    backbone.quantize("int8")
+    rough, other = step(with_lora(backbone), batch_of(GROUPS))
+    assert all("lora" in name for name in rough)
+    assert other["loss"] == pytest.approx(logs["loss"], rel=0.01)
+    for name, value in by_place(exact).items():
+        assert angle(by_place(rough)[name], value) > 0.95, name
+
+
+def with_lora(backbone):
+    """LoRA weights that are not zero: each of them has a gradient."""
+    backbone.enable_lora(2)
+    rng = np.random.default_rng(0)
+    for variable in backbone.trainable_variables:
+        variable.assign(0.1 * rng.normal(size=variable.shape))
+    return backbone
+
+
+def by_place(gradients):
+    """Without the names of layers that differ from backbone to backbone."""
+    return dict(enumerate(gradients.values()))
+
+
+def angle(a, b):
+    """The cosine of two arrays."""
+    return (a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b)
+
+
 def test_a_step_that_is_not_finite_is_skipped():
     backbone = gemmas.gemma1()
     scale = backbone.layer_norm.scale
@@ -173,7 +256,7 @@ def test_a_step_that_is_not_finite_is_skipped():
 
 def test_evaluate_gives_the_loss_without_training():
     backbone = gemmas.gemma1()
-    batch = batch_of(APART, micro_batch_tokens=2 * 32)
+    batch = batch_of(APART, 2)
     model = RewardWeightedLM(gemmas.causal_lm(backbone))
     model.compile(optimizer=keras.optimizers.SGD(1.0))
     logs = model.evaluate(
