@@ -221,14 +221,26 @@ def fit_prompt(
 
 
 def _longest(fits, whole, document):
-    """The prompt with the most words of one more document, or None."""
-    ends = [match.end() for match in re.finditer(r"\S+", document)]
-    low, high, best = 0, len(ends) - 1, None
+    """The prompt with the most of one more document, or None."""
+    low, high, best = 0, len(document), None
     while low < high:
         middle = (low + high + 1) // 2
-        text = fits([*whole, document[: ends[middle - 1]]])
-        if text is None:
+        part = _whole_words(document, middle)
+        text = fits([*whole, part]) if part else best
+        if part and text is None:
             high = middle - 1
         else:
             low, best = middle, text
     return best
+
+
+def _whole_words(text, end):
+    """The beginning of a text without its last, cut word.
+
+    Where there is no space, as in Chinese, the last letter is cut off.
+    """
+    head = text[:end]
+    if end < len(text) and not text[end].isspace():
+        parts = head.rsplit(None, 1)
+        head = parts[0] if len(parts) == 2 else head
+    return head.rstrip()

@@ -58,6 +58,13 @@ def test_a_document_of_a_megabyte_is_cut_soon():
     assert count(text) == 500 and len(calls) < 30
 
 
+def test_a_text_without_spaces_is_cut_between_its_letters():
+    document = "他喜欢简短的句子" * 20
+    fixed = len(prompts.personalized_prompt("x", [], True))
+    text = prompts.fit_prompt("x", [document], True, fixed + 50, len)
+    assert len(text) == fixed + 50 and document[:50] in text
+
+
 def test_the_answer_is_what_follows_the_first_sentence():
     output = prompts.join_output("- warm", "Dear Ann")
     assert prompts.split_output(output) == ("- warm", "Dear Ann")
