@@ -111,11 +111,13 @@ def test_shared_prompt_equals_separate_sequences(kind):
     assert logs["reward"] == pytest.approx(4.4 / 6)
 
 
-@pytest.mark.parametrize("kind", FAMILIES)
-def test_micro_batches_give_the_same_update(kind):
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [("1", [4]), ("2", [1, 2, 5]), ("3", [4])]
+)
+def test_micro_batches_give_the_same_update(kind, sizes):
     backbone = FAMILIES[kind]()
     whole, _ = step(backbone, batch_of(APART))
-    for prompts in (1, 2, 5):
+    for prompts in sizes:
         batch = batch_of(APART, prompts)
         assert batch["prompt_ids"].shape[1] == prompts
         assert_same(step(backbone, batch)[0], whole)
@@ -148,7 +150,7 @@ def test_prompts_of_one_token():
         for group in groups
         for output, reward in zip(group.outputs, group.rewards, strict=True)
     ]
-    backbone = gemmas.gemma3()
+    backbone = gemmas.gemma2()
     shared, logs = step(backbone, batch_of(groups))
     assert np.isfinite(logs["loss"]) and logs["skipped"] == 0
     assert_same(step(backbone, batch_of(apart))[0], shared)
@@ -212,9 +214,8 @@ def test_lora_trains_only_its_weights():
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
-@pytest.mark.parametrize("chunk", [2**27, 5 * 4 * gemmas.VOCABULARY])
-def test_lora_on_int8_has_about_the_same_gradients(chunk, monkeypatch):
-    monkeypatch.setattr(loss, "_CHUNK_BYTES", chunk)
+def test_lora_on_int8_has_about_the_same_gradients(monkeypatch):
+    monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
     exact, logs = step(with_lora(gemmas.gemma2()), batch_of(GROUPS))
     backbone = gemmas.gemma2()
     backbone.quantize("int8")
