@@ -52,7 +52,7 @@ class Size:
 
 
 QUICK = Size((240, 40, 80), 2000, 60, 60, 30, 4, 1)
-DEFAULT = Size((4800, 200, 800), 30_000, 1200, 600, 400, 8, 2)
+DEFAULT = Size((4800, 200, 800), 30_000, 1200, 600, 600, 8, 2)
 
 
 def demo_recipe(method, size, seed, judge="overlap"):
@@ -85,7 +85,7 @@ def demo_recipe(method, size, seed, judge="overlap"):
                 "steps": size.steps,
                 "warmup_steps": size.steps // 10,
                 "batch_size": 64,
-                "learning_rate": 2e-3,
+                "learning_rate": 4e-3,
             },
             "evaluation": {"validate_every": max(size.steps // 2, 1)},
         }
