@@ -17,7 +17,8 @@ _CASES = 3
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
 _SAMPLED += ("unfinished", "mean_reward", "examples_without", "examples")
-_TAUGHT = ("examples", "kept", "generated", "leaked", "empty", "mean_copied")
+_TAUGHT = ("examples", "kept", "generated", "leaked", "empty", "too_long")
+_TAUGHT += ("mean_copied",)
 # More than anything that is measured here.
 _TOO_LARGE = 1e15
 _STYLE = """
@@ -102,7 +103,8 @@ def kept_table(runs):
 def reasoning_table(runs):
     """Rows: how many summaries were generated, refused and kept."""
     *counts, copied = _TAUGHT
-    rows = [["", *counts, "mean copied"]]
+    heads = [name.replace("_", " ") for name in _TAUGHT]
+    rows = [["", *heads]]
     for label, run in runs.items():
         shards = {
             line["shard"]: line

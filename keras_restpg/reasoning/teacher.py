@@ -13,6 +13,7 @@ from what is not there at inference. The paper has no such guard; a limit of
 """
 
 import collections
+import contextlib
 import dataclasses
 
 from keras_restpg import prompts
@@ -31,6 +32,8 @@ class TeacherReport:
         generated: summaries generated, all attempts counted.
         leaked: of these, refused for copying the expected output.
         empty: of these, refused for having no text.
+        too_long: examples that were not asked about, because prompt and
+            expected output alone are longer than the teacher's input.
         left_out: ids of the examples without a summary.
         mean_copied: mean `copied` of those kept.
     """
@@ -40,6 +43,7 @@ class TeacherReport:
     generated: int
     leaked: int
     empty: int
+    too_long: int
     left_out: tuple[str, ...]
     mean_copied: float
 
@@ -108,17 +112,17 @@ class Teacher:
         Returns:
             `(list of Reasoning, TeacherReport)`; examples in their order,
             those left out missing.
-
-        Raises:
-            InputError: an example that does not fit `max_prompt_tokens` even
-                without documents.
         """
         retrieved = {
             example.id: (example, found)
             for example, found in zip(examples, documents, strict=True)
         }
-        asked = {key: self.prompt(*pair) for key, pair in retrieved.items()}
+        asked = {}
+        for key, pair in retrieved.items():
+            with contextlib.suppress(InputError):
+                asked[key] = self.prompt(*pair)
         kept, counts = {}, collections.Counter()
+        counts["too_long"] = len(retrieved) - len(asked)
         for attempt in range(1, self.attempts + 1):
             missing = [key for key in asked if key not in kept]
             texts = self._generate(missing, asked, attempt)
@@ -132,11 +136,16 @@ class Teacher:
                 else:
                     kept[key] = Reasoning(key, text, copied, attempt)
         found = [kept[key] for key in asked if key in kept]
-        left_out = tuple(key for key in asked if key not in kept)
+        left_out = tuple(key for key in retrieved if key not in kept)
         return found, _report(found, left_out, counts)
 
     def prompt(self, example, documents):
-        """The teacher's input of Figure 7 for one example."""
+        """The teacher's input of Figure 7 for one example.
+
+        Raises:
+            InputError: it does not fit `max_prompt_tokens` even without
+                documents.
+        """
         texts = [document.text for document in documents]
         while True:
             text = prompts.fill(
@@ -175,6 +184,7 @@ def _report(found, left_out, counts):
         generated=counts["generated"],
         leaked=counts["leaked"],
         empty=counts["empty"],
+        too_long=counts["too_long"],
         left_out=left_out,
         mean_copied=sum(r.copied for r in found) / max(len(found), 1),
     )

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 
+from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
 from keras_restpg.records import Reasoning
 from keras_restpg.training.examples import supervised
@@ -74,9 +75,17 @@ class Steps:
     def supervised(self, reasoning):
         """Lines 4 and 5: what is learned first."""
         self.run.stage("sft/weights", self.fingerprints["sft"])
-        return supervised(
+        data = supervised(
             self.outputs.examples, self.outputs.prompts, reasoning
         )
+        if not data:
+            raise InputError(
+                "No example has reasoning: the teacher's summaries were all "
+                "refused. See metrics.jsonl for the counts, and raise "
+                "reasoning.max_copied, reasoning.max_prompt_tokens or "
+                "reasoning.attempts."
+            )
+        return data
 
     def sample(self, t):
         """Line 9, first half: m outputs for each input, with rewards."""

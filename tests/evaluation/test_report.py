@@ -56,6 +56,7 @@ TAUGHT = {
     "generated": 6,
     "leaked": 3,
     "empty": 1,
+    "too_long": 0,
     "mean_copied": 0.05,
 }
 SOUND = [EXPECTATION, EPOCH, TAUGHT]
@@ -80,7 +81,7 @@ def test_every_text_is_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path):
         for shard in ("00000", "00001", "00001"):
             run.log("metrics.jsonl", TAUGHT | {"shard": shard})
         table = reasoning_table({"": run})
-        assert table[1] == ["", "8", "4", "12", "6", "2", "0.050"]
+        assert table[1] == ["", "8", "4", "12", "6", "2", "0", "0.050"]
         write_report(run, examples, results, extra=[[["a"], [EVIL]]])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page

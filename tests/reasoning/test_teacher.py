@@ -90,10 +90,13 @@ def test_long_documents_lose_their_ends():
     assert "|short one\n" in prompt
 
 
-def test_a_prompt_that_cannot_fit_is_refused():
+def test_a_prompt_that_cannot_fit_is_left_out_and_counted():
     teacher = Teacher(Script(), max_prompt_tokens=10, count_tokens=count_words)
     with pytest.raises(InputError, match="Example e: .* than 10 tokens"):
-        teacher.explain([example()], [DOCUMENTS])
+        teacher.prompt(example(), DOCUMENTS)
+    found, report = teacher.explain([example()], [DOCUMENTS])
+    assert found == [] and report.left_out == ("e",)
+    assert (report.too_long, report.generated) == (1, 0)
 
 
 @pytest.mark.parametrize(
