@@ -26,6 +26,11 @@ def make_folder(path):
         sync(above)
 
 
+# It can only be read by setting it.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
+
 @contextlib.contextmanager
 def _beside(path, data):
     """The name of a temporary file with `data`, on the disk by `path`."""
@@ -36,6 +41,8 @@ def _beside(path, data):
     try:
         with file:
             file.write(data)
+            # Temporary files are the user's alone; this one is to stay.
+            os.chmod(file.name, 0o666 & ~_UMASK)
             file.flush()
             os.fsync(file.fileno())
         yield file.name

@@ -17,6 +17,12 @@ def files(request, tmp_path):
     return Files(f"memory://{uuid.uuid4()}")
 
 
+def test_a_written_file_may_be_read_by_whom_any_other_may(tmp_path):
+    Files(tmp_path).write("a", b"one")
+    (tmp_path / "b").write_bytes(b"two")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_files_are_written_replaced_and_removed(files):
     assert files.read("a/b") is None and not files.exists("a/b")
     files.write("a/b", b"one")
