@@ -17,13 +17,10 @@ import numpy as np
 import tokenizers
 from keras import ops
 
-from keras_restpg import backend
 from keras_restpg.errors import InputError
 from keras_restpg.retrieval.dense import DenseRetriever
+from keras_restpg.retrieval.embedding import BucketedEmbedder
 
-# Padded lengths, and the tokens of a batch.
-_LENGTHS = (16, 32, 64, 128, 192, 256, 384, 512)
-_BATCH_TOKENS = 8192
 _ANEW = (
     "Download the files of facebook/contriever anew and convert them with "
     "`keras-restpg contriever convert`."
@@ -42,57 +39,32 @@ class MeanEmbedder:
     """
 
     def __init__(self, bert, vocabulary, max_tokens=512, rows=None):
-        self.rows = rows
         vocabulary = pathlib.Path(vocabulary)
         self.tokenizer = _tokenizer(vocabulary, bert.vocabulary_size)
         limit = min(max_tokens, bert.max_sequence_length)
         self.tokenizer.enable_truncation(limit)
         _exact_gelu(bert)
-        self.lengths = [n for n in _LENGTHS if n < limit] + [limit]
 
-        def pooled(token_ids, mask):
-            inputs = {
-                "token_ids": token_ids,
-                "segment_ids": ops.zeros_like(token_ids),
-                "padding_mask": mask,
-            }
+        def pooled(inputs):
             hidden = bert(inputs)["sequence_output"]
-            weights = ops.cast(mask, hidden.dtype)[..., None]
+            weights = ops.cast(inputs["padding_mask"], hidden.dtype)[..., None]
             return ops.sum(hidden * weights, 1) / ops.sum(weights, 1)
 
-        self._pooled = backend.compiled(pooled, bert.variables)
+        self._embed = BucketedEmbedder(pooled, bert.variables, limit, rows)
 
     def __call__(self, texts):
         """Vectors float32 (n, width) of n texts."""
         ids = [found.ids for found in self.tokenizer.encode_batch(texts)]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        vectors, first = {}, 0
-        while first < len(order):
-            length = self._fitting(len(ids[order[first]]))
-            rows = self.rows or max(_BATCH_TOKENS // length, 1)
-            members = [
-                i for i in order[first : first + rows] if len(ids[i]) <= length
-            ]
-            batch = self._embed([ids[i] for i in members], rows, length)
-            vectors.update(zip(members, batch, strict=True))
-            first += len(members)
-        return np.array([vectors[i] for i in range(len(ids))], "float32")
-
-    def _fitting(self, count):
-        return next(length for length in self.lengths if length >= count)
-
-    def _embed(self, ids, rows, length):
-        token_ids = np.zeros((rows, length), "int32")
-        mask = np.zeros((rows, length), "int32")
-        # Rows that only fill the batch up must not divide by zero.
-        mask[:, 0] = 1
-        for row, tokens in enumerate(ids):
-            token_ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        out = self._pooled(
-            ops.convert_to_tensor(token_ids), ops.convert_to_tensor(mask)
-        )
-        return ops.convert_to_numpy(out)[: len(ids)]
+        counts = np.array([len(tokens) for tokens in ids])
+        mask = np.arange(counts.max(initial=1)) < counts[:, None]
+        token_ids = np.zeros(mask.shape, "int32")
+        token_ids[mask] = np.concatenate(ids)
+        inputs = {
+            "token_ids": token_ids,
+            "segment_ids": np.zeros_like(token_ids),
+            "padding_mask": mask.astype("int32"),
+        }
+        return self._embed(inputs, counts)
 
 
 def _exact_gelu(bert):

@@ -5,7 +5,6 @@ disk by its content and its model. A user's search is exact, by FAISS over the
 profile's vectors: profiles hold tens to hundreds of documents.
 """
 
-import functools
 import hashlib
 import pathlib
 import uuid
@@ -69,6 +68,8 @@ class DenseRetriever(Retriever):
         """
         import keras_hub
 
+        from keras_restpg.retrieval.embedding import TextEmbedder
+
         load = keras_hub.models.TextEmbedder.from_preset
         try:
             # Whatever Keras' default is: it would change the vectors.
@@ -80,8 +81,7 @@ class DenseRetriever(Retriever):
                 f"({type(error).__name__}: {error}). Give a KerasHub preset "
                 "of a text embedder or a local folder of one."
             ) from error
-        embed = functools.partial(embedder.encode_text, verbose=0)
-        return cls(embed, _fingerprint(preset), cache)
+        return cls(TextEmbedder(embedder), _fingerprint(preset), cache)
 
     def rank(self, query, documents, k):
         texts = [indexed_text(document) for document in documents]

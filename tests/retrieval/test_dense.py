@@ -213,13 +213,13 @@ def test_a_preset_of_a_text_embedder(tmp_path):
         num_heads=2,
         hidden_dim=8,
         intermediate_dim=16,
-        max_sequence_length=8,
+        max_sequence_length=40,
     )
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcde"]
     tokenizer = keras_hub.models.BertTokenizer(pieces, lowercase=True)
     embedder = keras_hub.models.BertTextEmbedder(
         backbone,
-        keras_hub.models.BertTextEmbedderPreprocessor(tokenizer, 8),
+        keras_hub.models.BertTextEmbedderPreprocessor(tokenizer, 40),
     )
     embedder.save_to_preset(str(tmp_path / "preset"))
     keras.config.set_dtype_policy("mixed_bfloat16")
@@ -227,8 +227,10 @@ def test_a_preset_of_a_text_embedder(tmp_path):
         found = DenseRetriever.from_preset(tmp_path / "preset", tmp_path)
     finally:
         keras.config.set_dtype_policy("float32")
+    # Of each padded length, and cut.
+    texts = ["a b", "", "c " * 20, "d e a " * 30, "b", "e c " * 12]
     np.testing.assert_allclose(
-        found.embed(["a b"]), embedder.encode_text(["a b"]), atol=1e-5
+        found.embed(texts), embedder.encode_text(texts), atol=1e-5
     )
     again = DenseRetriever.from_preset(tmp_path / "preset")
     assert again.name == found.name
