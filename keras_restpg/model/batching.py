@@ -8,6 +8,9 @@ its quarters.
 import dataclasses
 
 _FIRST = 64
+# Tokens of prompts that are read at once: activations of more leave a CPU's
+# caches, and keep no accelerator busier.
+_READ = 2048
 
 
 def ladder(limit):
@@ -47,6 +50,11 @@ def least(size, needed):
     return min(each for each in quarters(size) if each >= needed)
 
 
+def read_together(size, length):
+    """How many of `size` prompts of a length are read at once."""
+    return min(size, power_of_two(_READ // length))
+
+
 def power_of_two(number):
     """The largest power of two that is at most `number`, at least 1."""
     return 1 << max(int(number).bit_length() - 1, 0)
@@ -75,12 +83,14 @@ class Costs:
     """Bytes that sampling needs, to keep groups within a budget.
 
     Attributes:
-        prompt_token: of a prompt's token: keys and values, and activations
-            while the prompt is read.
+        read_token: of a token while its prompt is read: activations.
+        prompt_token: of a prompt's token from then on: keys and values, twice
+            where they are put together.
         row: of a row: its cache, twice where it grows, logits and the weights
             made of them.
     """
 
+    read_token: int
     prompt_token: int
     row: int
 
@@ -93,7 +103,8 @@ class Costs:
         scores = backbone.num_query_heads * 512 * 8
         active = (8 * backbone.hidden_dim + 3 * feed_forward) * size + scores
         return cls(
-            prompt_token=kept * size + active,
+            read_token=active,
+            prompt_token=2 * kept * size,
             row=2 * kept * size * new_tokens + 12 * backbone.vocabulary_size,
         )
 
@@ -117,8 +128,9 @@ def plan(lengths, num_samples, limit, costs, budget, max_rows):
         buckets.setdefault(bucket(length, limit), []).append(index)
     groups = []
     for length in sorted(buckets):
+        left = budget - max(length, _READ) * costs.read_token
         prompt = length * costs.prompt_token
-        fitting = max((budget - prompt) // costs.row, 1)
+        fitting = max((left - prompt) // costs.row, 1)
         rows = min(num_samples, fitting, max_rows)
         if rows < num_samples:
             rows = power_of_two(rows)
@@ -127,7 +139,7 @@ def plan(lengths, num_samples, limit, costs, budget, max_rows):
             for first in range(0, num_samples, rows)
         )
         both = prompt + rows * costs.row
-        most = power_of_two(min(budget // both, max_rows // rows))
+        most = power_of_two(min(left // both, max_rows // rows))
         groups += [
             Group(tuple(members), size, length, parts)
             for members, size in _chunks(buckets[length], most)
@@ -136,12 +148,12 @@ def plan(lengths, num_samples, limit, costs, budget, max_rows):
 
 
 def _chunks(items, most):
-    """Runs of `most` items, the rest in quarters that are half full at least.
+    """Runs of `most` items, the rest in quarters, each three quarters full.
 
     Yields:
         `(items, size)`.
     """
     while items:
-        size = next(n for n in quarters(most) if 2 * len(items) >= n)
+        size = next(n for n in quarters(most) if 4 * len(items) >= 3 * n)
         yield items[:size], size
         items = items[size:]

@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 from keras import ops
 
-from keras_restpg.model.batching import least
+from keras_restpg.model.batching import least, read_together
 from keras_restpg.model.decode import State, grown
 
 
@@ -67,9 +68,17 @@ class GroupRun:
         for row, prompt in enumerate(token_ids):
             ids[row, : len(prompt)] = prompt
             lengths[row] = len(prompt)
-        lengths = ops.convert_to_tensor(lengths)
-        ids = ops.convert_to_tensor(ids)
-        return *self.decoder.prefill(ids, lengths), lengths
+        # Few prompts at once, whose activations are small.
+        step = read_together(*shape)
+        parts = [
+            self.decoder.prefill(
+                ops.convert_to_tensor(ids[first : first + step]),
+                ops.convert_to_tensor(lengths[first : first + step]),
+            )
+            for first in range(0, shape[0], step)
+        ]
+        behind, logits = keras.tree.map_structure(_joined, *parts)
+        return behind, logits, ops.convert_to_tensor(lengths)
 
     def _begin(self, samples):
         """Draws the first token of each row of a part."""
@@ -123,6 +132,10 @@ class GroupRun:
                 tokens[p, r].tolist(),
                 float(log_probs[p, r]),
             )
+
+
+def _joined(*parts):
+    return ops.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 @dataclasses.dataclass(frozen=True)
