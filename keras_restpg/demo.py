@@ -6,12 +6,13 @@ chosen on seed 0 and hold for all methods; the table is on test users, whatever
 comes out.
 
 Deviations from the paper: the sizes, the learning rate (a tiny model needs a
-larger one), Adam, and τ, which the base's few good samples decide. The reward
-is the overlap of telling words cut to the judge's five scores, or a tiny LLM
-judge that has learned to say it (`demo_judge.py`).
+larger one), and Adam. The reward is the overlap of telling words cut to the
+judge's five scores, or a tiny LLM judge that has learned to say it
+(`demo_judge.py`).
 """
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -80,12 +81,12 @@ def demo_recipe(method, size, seed, judge="overlap"):
                 "max_prompt_tokens": 160,
                 "max_new_tokens": 64,
             },
-            "selection": {"tau": 0.7, "on_empty": "lower_tau"},
+            "selection": {"tau": 1.0, "on_empty": "lower_tau"},
             "training": {
                 "steps": size.steps,
                 "warmup_steps": size.steps // 10,
                 "batch_size": 64,
-                "learning_rate": 4e-3,
+                "learning_rate": 3e-3,
             },
             "evaluation": {"validate_every": max(size.steps // 2, 1)},
         }
@@ -156,7 +157,7 @@ class Demo:
             "p < 0.05)."
         )
         tables = [self.bullets(), self.gains(), kept_table(self.runs)]
-        parts += [as_text(rows) for rows in [*tables, *self.agreement()]]
+        parts += [as_text(rows) for rows in [*tables, *self.agreement]]
         parts += [self._case(example) for example in self._cases()]
         parts.append(
             f"Outside compiled model code: {self.python_share:.1%} of the "
@@ -199,6 +200,7 @@ class Demo:
             )
         return rows
 
+    @functools.cached_property
     def agreement(self):
         """How an LLM judge compares with the overlap; no table without."""
         return [agreement(self.reward, self.world)] if self._llm else []
@@ -289,7 +291,7 @@ class Demo:
             self.splits["test"],
             self.results,
             self.runs,
-            extra=[self.bullets(), self.gains(), *self.agreement()],
+            extra=[self.bullets(), self.gains(), *self.agreement],
             notes=[
                 "Outside compiled model code: "
                 f"{self.python_share:.1%} of the time."
