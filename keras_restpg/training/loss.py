@@ -15,8 +15,10 @@ from keras_restpg.model import prefix
 
 NORMALIZATIONS = ("tokens", "sequence", "weight")
 
-# Bytes of float32 logits that exist at once.
-_CHUNK_BYTES = 2**27
+# Bytes of float32 logits that are kept for the backward pass, and of a chunk
+# where those of all response positions are more.
+_KEPT_BYTES = 2**27
+_CHUNK_BYTES = 2**26
 
 
 def token_weights(rewards, lengths, places, normalization="tokens"):
@@ -70,8 +72,9 @@ def weighted_nll(backbone, hidden, targets, weights, mask):
     Returns:
         Two float32 scalars: the sum of `weights · nll` and of `mask · nll`.
     """
-    rows = max(1, _CHUNK_BYTES // (4 * backbone.vocabulary_size))
-    count = hidden.shape[0]
+    count, word = hidden.shape[0], 4 * backbone.vocabulary_size
+    whole = count * word <= _KEPT_BYTES
+    rows = count if whole else max(1, _CHUNK_BYTES // word)
     chunks = -(-count // rows)
     rows = -(-count // chunks)
 

@@ -42,6 +42,7 @@ def sums(backbone, arrays):
 @pytest.mark.parametrize("cap", [None, 3.0])
 def test_sums_equal_numpy(cap, rows, monkeypatch):
     monkeypatch.setattr(loss, "_CHUNK_BYTES", rows * 4 * gemmas.VOCABULARY)
+    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
     backbone = gemmas.gemma1() if cap is None else gemmas.gemma2()
     embedding = ops.convert_to_numpy(backbone.token_embedding.embeddings)
     arrays = arguments()
@@ -54,6 +55,7 @@ def test_sums_equal_numpy(cap, rows, monkeypatch):
 
 def test_a_padded_position_may_hold_anything(monkeypatch):
     monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
+    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
     backbone = gemmas.gemma1()
     hidden, targets, weights, mask = arguments()
     before = sums(backbone, (hidden, targets, weights, mask))
