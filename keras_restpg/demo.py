@@ -53,7 +53,7 @@ class Size:
 
 
 QUICK = Size((240, 40, 80), 2000, 60, 60, 30, 4, 1)
-DEFAULT = Size((4800, 200, 800), 30_000, 1200, 600, 600, 8, 2)
+DEFAULT = Size((9600, 200, 800), 30_000, 1200, 600, 600, 8, 2)
 
 
 def demo_recipe(method, size, seed, judge="overlap"):

@@ -22,6 +22,8 @@ class Settings:
         misread: how often it does so.
         false_beliefs: share of (kind, subject) about which the teacher
             believes another concern.
+        insight: chance that the teacher, which knows the expected output,
+            sees the concern that it serves.
         slip: chance that a bullet of the teacher is just wrong.
     """
 
@@ -33,6 +35,7 @@ class Settings:
     misread_kinds: int = 3
     misread: float = 0.5
     false_beliefs: float = 0.2
+    insight: float = 0.5
     slip: float = 0.03
 
 

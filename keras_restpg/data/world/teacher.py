@@ -3,8 +3,8 @@
 The teacher stands for a 7B model that explains users' texts: it reads the
 documents as they are (wrong cues mislead it), takes some kinds of people for
 others again and again, holds some false beliefs about who cares for what,
-and slips at times. Its mistakes are mostly systematic, so a model trained on
-its words learns them.
+sees only at times what the expected output tells, and slips. Its mistakes are
+mostly systematic, so a model trained on its words learns them.
 """
 
 import dataclasses
@@ -16,6 +16,11 @@ from keras_restpg.data.world.people import generator, other
 
 _KIND_OF = {cue: kind for kind, cues in words.CUES.items() for cue in cues}
 _MANNER_OF = {mark: m for m, marks in words.MARKS.items() for mark in marks}
+_CONCERN_OF = {
+    word: concern
+    for concern, pool in words.CONCERN_WORDS.items()
+    for word in pool
+}
 _BULLETS = re.compile(
     r"- seems a (\w+)\n- for a (\w+) the (\w+) means (\w+)\n- (\w+) tone"
 )
@@ -68,13 +73,14 @@ class Teacher:
         }
         self._seed = seed
 
-    def explain(self, key, texts, subject, seed=0):
+    def explain(self, key, texts, subject, expected, seed=0):
         """A guess at one example.
 
         Args:
             key: an integer that tells examples apart.
             texts: the documents that the teacher sees.
             subject: what the prompt is about.
+            expected: what the user wrote.
             seed: another seed gives another attempt.
         """
         rng = generator(self._seed, 3, seed, key)
@@ -83,6 +89,8 @@ class Teacher:
             kind = self._mistaken[kind]
         known = self._facts.concern[kind, subject]
         concern = self._beliefs.get((kind, subject), known)
+        if rng.random() < self._settings.insight:
+            concern = _most(expected, _CONCERN_OF)[0]
         if rng.random() < self._settings.slip:
             concern = other(rng, words.CONCERN_WORDS, concern)
         manner = self._guess(rng, texts, _MANNER_OF)
@@ -90,10 +98,16 @@ class Teacher:
 
     def _guess(self, rng, texts, kind_of):
         """What most cues point to; ties and slips at random."""
-        found = re.findall(r"\w+", " ".join(texts))
-        counts = Counter(kind_of[w] for w in found if w in kind_of)
-        names = sorted(set(kind_of.values()))
-        best = max(counts.values(), default=0)
-        guess = str(rng.choice([n for n in names if counts[n] == best]))
+        guess = str(rng.choice(_most(" ".join(texts), kind_of)))
         slips = rng.random() < self._settings.slip
+        names = sorted(set(kind_of.values()))
         return other(rng, names, guess) if slips else guess
+
+
+def _most(text, name_of):
+    """The names that most words of a text stand for; all where none does."""
+    names = sorted(set(name_of.values()))
+    found = re.findall(r"\w+", text)
+    counts = Counter(name_of[word] for word in found if word in name_of)
+    best = max(counts.values(), default=0)
+    return [name for name in names if counts[name] == best]

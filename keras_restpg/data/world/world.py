@@ -69,7 +69,9 @@ class World:
         """The teacher's imperfect `Reasoning` for an example."""
         _, subject, key = self._truth[example.id]
         texts = [document.text for document in example.documents]
-        text = self._teacher.explain(key, texts, subject, seed)
+        text = self._teacher.explain(
+            key, texts, subject, example.expected, seed
+        )
         return Reasoning(example.id, text)
 
     def right(self, example, text):
