@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_restpg import backend
+from keras_restpg.model import batching
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from tests.model import gemmas, vocabulary
 
@@ -99,6 +100,17 @@ class Codeless:
 def draw(engine, prompts, keys, **options):
     sampling = Sampling(**{"num_samples": 4, "temperature": 1.0} | options)
     return dict(zip(keys, engine.sample(prompts, sampling, keys), strict=True))
+
+
+def test_prompts_of_a_group_may_be_read_one_by_one(engine, monkeypatch):
+    keys = list("abcd")
+    together = draw(engine, PROMPTS, keys)
+    monkeypatch.setattr(batching, "_READ", 1)
+    apart = draw(engine, PROMPTS, keys)
+    for key in keys:
+        for one, other in zip(together[key], apart[key], strict=True):
+            assert one.token_ids == other.token_ids
+            np.testing.assert_allclose(one.log_prob, other.log_prob, 1e-4)
 
 
 def test_a_sample_does_not_depend_on_the_group_it_shared(causal_lm, engine):
