@@ -2,8 +2,8 @@
 
 A tiny Gemma is trained from scratch on the world's common knowledge as the
 base checkpoint (`data/world`), and each method starts from it. Settings were
-chosen on seed 0 and hold for all methods; the table is on test users, whatever
-comes out.
+chosen on validation users and hold for all methods; the table is on test
+users, whatever comes out.
 
 Deviations from the paper: the sizes, the learning rate (a tiny model needs a
 larger one), and Adam. The reward is the overlap of telling words cut to the
