@@ -11,6 +11,7 @@ from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
 from keras_restpg.evaluation.tables import main_table
 from keras_restpg.model.engine import Sampling
+from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.callback import SelfTrainingCallback
@@ -109,6 +110,8 @@ class RestPG:
         causal_lm = self.causal_lm = self.causal_lm or build.load_generator(
             recipe, train, self.run_directory, self.progress
         )
+        # Before training: a prompt that does not fit ends the run here.
+        self.test_prompts = self._prompts(self.splits["test"])
         teacher = self.teacher
         if teacher is None:
             teacher = build.make_teacher(recipe, causal_lm)
@@ -140,25 +143,28 @@ class RestPG:
         )
         return training
 
+    def _prompts(self, examples):
+        """The personalised prompts of examples."""
+        recipe = self.recipe
+        return personalize(
+            examples,
+            self.retriever.retrieve(examples, recipe.retrieval.k),
+            recipe.reasons,
+            recipe.sampling.max_prompt_tokens,
+            Codec(self.causal_lm.preprocessor.tokenizer),
+        )
+
     def _evaluate(self, training):
         """The test users' outputs under each stage's best weights."""
-        recipe, test = self.recipe, self.splits["test"]
+        test = self.splits["test"]
         if not test:
             return []
-        engine = training.engine
-        texts = personalize(
-            test,
-            self.retriever.retrieve(test, recipe.retrieval.k),
-            recipe.reasons,
-            engine.max_prompt_tokens,
-            engine.codec,
-        )
         outputs = Outputs(
-            engine,
+            training.engine,
             test,
-            texts,
+            self.test_prompts,
             self.reward,
-            recipe.reasons,
+            self.recipe.reasons,
             self.progress,
             self.run_directory,
             training.judge_name,

@@ -163,3 +163,12 @@ def test_reasoning_of_ones_own_is_read_before_anything_is_made(tmp_path):
     with pytest.raises(InputError, match="none.jsonl"):
         RestPG(recipe, tmp_path / "run", splits=splits())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_test_prompt_that_does_not_fit_is_told_before_training(tmp_path):
+    found = splits()
+    long = dataclasses.replace(found["test"][0], prompt="warm " * 400)
+    found["test"] = [long, *found["test"][1:]]
+    with pytest.raises(InputError, match="instruction alone"):
+        run(tmp_path, splits=found)
+    assert not (tmp_path / "sft").exists()
