@@ -28,7 +28,7 @@ def score_by_iteration(curves):
     for (label, values), color in zip(curves.items(), _COLORS, strict=False):
         steps = range(len(values))
         axes.plot(steps, values, "o-", label=_label(label), color=color)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend(figure)
     return _png(figure)
 
@@ -120,7 +120,7 @@ def _by_epoch(curves, y):
         style = "o-" if number < len(_COLORS) else "s--"
         points = values.keys(), values.values()
         axes.plot(*map(list, points), style, label=_label(label), color=color)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend(figure)
     return _png(figure)
 
