@@ -98,7 +98,7 @@ def contriever(folder):
 
 
 def keras_hub_embedder(folder):
-    """A text embedder with random weights: ours, and its `encode_text`."""
+    """A text embedder with random weights: ours, and its own way."""
     import keras
     import keras_hub
 

@@ -17,8 +17,15 @@ _CASES = 3
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
 _SAMPLED += ("unfinished", "mean_reward", "examples_without", "examples")
-_TAUGHT = ("examples", "kept", "generated", "leaked", "empty", "too_long")
-_TAUGHT += ("mean_copied",)
+_TAUGHT = (
+    "examples",
+    "kept",
+    "generated",
+    "leaked",
+    "empty",
+    "too_long",
+    "mean_copied",
+)
 # More than anything that is measured here.
 _TOO_LARGE = 1e15
 _STYLE = """

@@ -9,7 +9,7 @@ import dataclasses
 
 _FIRST = 64
 # Tokens of prompts that are read at once: activations of more leave a CPU's
-# caches, and keep no accelerator busier.
+# caches, and a prompt takes twice the time.
 _READ = 2048
 
 

@@ -55,9 +55,8 @@ class BucketedEmbedder:
         return next(length for length in self.lengths if length >= count)
 
     def _embed(self, inputs, members, rows, length):
-        # The first row fills the batch up.
+        # The same rows over again fill the batch up.
         filled = np.resize(members, rows)
-        filled[len(members) :] = members[0]
         batch = {
             name: ops.convert_to_tensor(_cut(array[filled], length))
             for name, array in inputs.items()

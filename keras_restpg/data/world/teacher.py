@@ -14,13 +14,15 @@ from collections import Counter
 from keras_restpg.data.world import vocabulary as words
 from keras_restpg.data.world.people import generator, other
 
-_KIND_OF = {cue: kind for kind, cues in words.CUES.items() for cue in cues}
-_MANNER_OF = {mark: m for m, marks in words.MARKS.items() for mark in marks}
-_CONCERN_OF = {
-    word: concern
-    for concern, pool in words.CONCERN_WORDS.items()
-    for word in pool
-}
+
+def _name_of(table):
+    """From each word of a table to the name whose word it is."""
+    return {word: name for name, pool in table.items() for word in pool}
+
+
+_KIND_OF = _name_of(words.CUES)
+_MANNER_OF = _name_of(words.MARKS)
+_CONCERN_OF = _name_of(words.CONCERN_WORDS)
 _BULLETS = re.compile(
     r"- seems a (\w+)\n- for a (\w+) the (\w+) means (\w+)\n- (\w+) tone"
 )
