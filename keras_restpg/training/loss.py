@@ -18,7 +18,7 @@ NORMALIZATIONS = ("tokens", "sequence", "weight")
 # Bytes of float32 logits that are kept for the backward pass, and of a chunk
 # where those of all response positions are more.
 _KEPT_BYTES = 2**27
-_CHUNK_BYTES = 2**26
+_CHUNK_BYTES = 2**25
 
 
 def token_weights(rewards, lengths, places, normalization="tokens"):
