@@ -41,6 +41,11 @@ def recomputed(function):
     return jax.checkpoint(function)
 
 
+def reshape(x, shape):
+    """`jax.numpy.reshape`."""
+    return jax.numpy.reshape(x, shape)
+
+
 def write_slice(buffer, update, start):
     """XLA updates the buffer in place inside a compiled loop."""
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)

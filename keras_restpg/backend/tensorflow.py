@@ -19,6 +19,11 @@ def recomputed(function):
     return tf.recompute_grad(function)
 
 
+def reshape(x, shape):
+    """`tf.reshape`."""
+    return tf.reshape(x, shape)
+
+
 def write_slice(buffer, update, start):
     """XLA updates the buffer in place inside a compiled loop."""
     return ops.slice_update(buffer, start, ops.cast(update, buffer.dtype))

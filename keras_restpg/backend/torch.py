@@ -30,6 +30,11 @@ def recomputed(function):
     )
 
 
+def reshape(x, shape):
+    """`torch.reshape`."""
+    return torch.reshape(x, shape)
+
+
 def write_slice(buffer, update, start):
     """Writes into `buffer` itself."""
     region = tuple(

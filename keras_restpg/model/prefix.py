@@ -112,7 +112,7 @@ def forward(
         write_at=write_at,
         query_block=query_block,
     )
-    x = _embed(backbone, ops.reshape(token_ids, (prompts * rows, length)))
+    x = _embed(backbone, backend.reshape(token_ids, (prompts * rows, length)))
     keys, values = [], []
     for index, layer in enumerate(backbone.transformer_layers):
         step = _layer_step(layer, view, prefix is not None)
@@ -124,7 +124,7 @@ def forward(
         keys.append(key)
         values.append(value)
     x = backbone.layer_norm(x)
-    hidden = ops.reshape(x, (prompts, rows, length, x.shape[-1]))
+    hidden = backend.reshape(x, (prompts, rows, length, x.shape[-1]))
     return hidden, Memory(tuple(keys), tuple(values), own)
 
 
@@ -196,8 +196,8 @@ def _dense(layer, x):
     if layer.quantization_mode is not None:
         return layer(x)
     kernel = ops.cast(layer.kernel, layer.compute_dtype)
-    product = ops.matmul(ops.reshape(x, (-1, x.shape[-1])), kernel)
-    return ops.reshape(product, (*x.shape[:-1], -1))
+    product = ops.matmul(backend.reshape(x, (-1, x.shape[-1])), kernel)
+    return backend.reshape(product, (*x.shape[:-1], -1))
 
 
 def _attention(layer, x, view, prefix, cache):
@@ -231,7 +231,7 @@ def _attention(layer, x, view, prefix, cache):
     mixed = blocks[0] if len(blocks) == 1 else ops.concatenate(blocks, axis=3)
     mixed = ops.transpose(mixed, (0, 2, 3, 1, 4, 5))
     heads, dim = layer.num_query_heads, layer.head_dim
-    mixed = ops.reshape(mixed, (-1, length, heads, dim))
+    mixed = backend.reshape(mixed, (-1, length, heads, dim))
     return layer.output_dense(mixed), key, value
 
 
@@ -243,19 +243,21 @@ def _project(layer, x, view):
     is left out here.
     """
     prompts, rows, length = view.shape
-    positions = ops.reshape(view.positions, (prompts * rows, length))
+    positions = backend.reshape(view.positions, (prompts * rows, length))
     query, key = layer.query_dense(x), layer.key_dense(x)
     if getattr(layer, "use_query_key_norm", False):
         query, key = layer.query_norm(query), layer.key_norm(key)
-    query = layer.rope_layer(query, positions=positions)
-    key = layer.rope_layer(key, positions=positions)
+    # Turned together: the angles are those of the positions alone.
+    both = ops.concatenate([query, key], axis=2)
+    both = layer.rope_layer(both, positions=positions)
+    query, key = ops.split(both, [query.shape[2]], axis=2)
     query = query * ops.cast(_query_scale(layer), query.dtype)
     kv_heads, dim = layer.num_key_value_heads, layer.head_dim
     shape = (prompts, rows, length, kv_heads, -1, dim)
-    query = ops.transpose(ops.reshape(query, shape), (0, 3, 1, 2, 4, 5))
+    query = ops.transpose(backend.reshape(query, shape), (0, 3, 1, 2, 4, 5))
     key, value = (
         ops.transpose(
-            ops.reshape(part, (prompts, rows, length, kv_heads, dim)),
+            backend.reshape(part, (prompts, rows, length, kv_heads, dim)),
             (0, 3, 1, 2, 4),
         )
         for part in (key, layer.value_dense(x))
@@ -279,22 +281,24 @@ def _attend(
     """
     prompts, kv_heads, rows, length, groups, dim = query.shape
     shape = (prompts, kv_heads, rows, length, groups)
-    apart = ops.reshape(query, (prompts, kv_heads, rows, length * groups, dim))
+    apart = backend.reshape(
+        query, (prompts, kv_heads, rows, length * groups, dim)
+    )
     scores = ops.einsum("pkrqd,pkrsd->pkrqs", apart, own[0])
-    scores = ops.reshape(scores, (*shape, -1))
+    scores = backend.reshape(scores, (*shape, -1))
     parts = [_masked(layer, scores, positions, own_positions)]
     if prefix:
-        together = ops.reshape(query, (prompts, kv_heads, -1, dim))
+        together = backend.reshape(query, (prompts, kv_heads, -1, dim))
         scores = ops.einsum("pkqd,pkld->pkql", together, prefix[0])
-        scores = ops.reshape(scores, (*shape, -1))
+        scores = backend.reshape(scores, (*shape, -1))
         behind = prefix_positions[:, None, :]
         parts.append(_masked(layer, scores, positions, behind))
     weights, total = _joint_softmax(parts)
     weights = [ops.cast(part, query.dtype) for part in weights]
-    mixed = ops.reshape(
+    mixed = backend.reshape(
         ops.einsum(
             "pkrqs,pkrsd->pkrqd",
-            ops.reshape(
+            backend.reshape(
                 weights[0], (prompts, kv_heads, rows, length * groups, -1)
             ),
             own[1],
@@ -304,13 +308,13 @@ def _attend(
     if prefix:
         shared = ops.einsum(
             "pkql,pkld->pkqd",
-            ops.reshape(
+            backend.reshape(
                 weights[1],
                 (prompts, kv_heads, rows * length * groups, -1),
             ),
             prefix[1],
         )
-        mixed = mixed + ops.reshape(shared, query.shape)
+        mixed = mixed + backend.reshape(shared, query.shape)
     return mixed / ops.cast(total, mixed.dtype)
 
 
