@@ -35,8 +35,8 @@ class LLMJudge(Reward):
     """An LLM that scores answers against the expected outputs.
 
     Args:
-        causal_lm: a KerasHub causal LM. Text Gemma 1, 2 and 3 compute the
-            shared prefix once; other families run as they are.
+        causal_lm: a KerasHub causal LM. Gemma 1, 2 and 3 compute the shared
+            prefix once; other families run as they are.
         tokenizer: its tokenizer; None takes that of its preprocessor.
         chat_template: whether the prompt is a turn of Gemma's chat format;
             None: where the tokenizer has the tokens for it.
@@ -46,7 +46,8 @@ class LLMJudge(Reward):
             memory, and on a CPU do not gain speed.
 
     Raises:
-        ValueError: no tokenizer, or one that does not fit.
+        ValueError: no tokenizer, or one that does not fit, or a model of
+            another family that needs more than a text.
 
     Example:
         ```python

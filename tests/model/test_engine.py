@@ -237,7 +237,7 @@ def test_other_families_go_through_their_own_generate():
         num_key_value_heads=1,
     )
     lm = keras_hub.models.MistralCausalLM(backbone=backbone)
-    with pytest.warns(UserWarning, match="not a text Gemma"):
+    with pytest.warns(UserWarning, match="is no Gemma"):
         engine = SamplingEngine(lm, 64, 4, codec=engine_codec(tokenizer))
     (row,) = engine.sample(PROMPTS[:1], Sampling(2, 0.7))
     assert len(row) == 2 and all(1 <= len(g.token_ids) <= 4 for g in row)

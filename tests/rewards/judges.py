@@ -9,6 +9,7 @@ import numpy as np
 import sentencepiece
 
 from keras_restpg import prompts
+from tests.model import gemmas
 
 TURNS = ("<start_of_turn>", "<end_of_turn>")
 
@@ -72,7 +73,8 @@ def gemma2():
 
 
 @functools.cache
-def gemma3():
+def gemma3(**options):
+    """Deep enough for a layer that attends to all that is before."""
     tokens = tokenizer(
         keras_hub.models.Gemma3Tokenizer, has_vision_tokens=False
     )
@@ -80,7 +82,7 @@ def gemma3():
     backbone = keras_hub.models.Gemma3Backbone(
         vocabulary_size=tokens.vocabulary_size(),
         image_size=16,
-        num_layers=2,
+        num_layers=6,
         num_query_heads=4,
         num_key_value_heads=2,
         hidden_dim=16,
@@ -91,9 +93,14 @@ def gemma3():
         use_sliding_window_attention=True,
         sliding_window_size=32,
         dtype="float32",
+        **options,
     )
     _sharpen(backbone)
     return keras_hub.models.Gemma3CausalLM(None, backbone), tokens
+
+
+def gemma3_that_sees():
+    return gemma3(vision_encoder=gemmas.vision_encoder())
 
 
 def _gemma(**options):
@@ -139,4 +146,9 @@ def _sharpen(backbone):
         variable.assign(variable + noise.astype("float32"))
 
 
-KINDS = {"gemma1": gemma1, "gemma2": gemma2, "gemma3": gemma3}
+KINDS = {
+    "gemma1": gemma1,
+    "gemma2": gemma2,
+    "gemma3": gemma3,
+    "gemma3-that-sees": gemma3_that_sees,
+}

@@ -60,6 +60,8 @@ def brute_force(causal_lm, tokens, sequences):
         row[: len(ids)] = ids
     mask = np.arange(length) < np.array([[len(ids)] for ids in whole])
     inputs = {"token_ids": token_ids, "padding_mask": mask.astype("int32")}
+    if "images" in causal_lm.input:
+        inputs |= no_images(causal_lm.backbone.image_size, token_ids.shape)
     logits = causal_lm.predict(inputs, batch_size=len(whole), verbose=0)
     logits = ops.convert_to_numpy(logits).astype("float64")
     log_probs = logits - np.logaddexp.reduce(logits, -1, keepdims=True)
@@ -75,6 +77,15 @@ def brute_force(causal_lm, tokens, sequences):
         follows = np.exp(log_probs[n * 5, len(sequence), zero])
         found[n, 0] += np.log1p(-follows)
     return found
+
+
+def no_images(size, shape):
+    """What KerasHub gives a model that sees beside a text."""
+    return {
+        "images": np.ones((shape[0], 0, size, size, 3), "float32"),
+        "vision_indices": np.zeros((shape[0], 0), "int32"),
+        "vision_mask": np.zeros(shape, "int32"),
+    }
 
 
 def check(reward, causal_lm, tokens, chat=True):
@@ -105,6 +116,13 @@ def small():
 def test_equals_brute_force(model):
     causal_lm, tokens = model
     check(judge.LLMJudge(causal_lm, tokens, rows=2), causal_lm, tokens)
+
+
+def test_a_gemma_3_attends_near_and_far():
+    causal_lm, _ = judges.gemma3()
+    layers = causal_lm.backbone.transformer_layers
+    near = {each.attention.use_sliding_window_attention for each in layers}
+    assert near == {True, False}
 
 
 def test_equals_brute_force_without_turns():
@@ -187,6 +205,27 @@ def test_a_model_without_a_tokenizer_is_refused():
     causal_lm, _ = judges.gemma1()
     with pytest.raises(ValueError, match="needs a tokenizer"):
         judge.LLMJudge(causal_lm)
+
+
+def test_another_family_that_needs_images_is_refused():
+    _, tokens = judges.gpt2()
+    backbone = keras_hub.models.PaliGemmaBackbone(
+        vocabulary_size=tokens.vocabulary_size(),
+        image_size=16,
+        num_layers=1,
+        num_query_heads=1,
+        num_key_value_heads=1,
+        hidden_dim=8,
+        intermediate_dim=8,
+        head_dim=8,
+        vit_patch_size=4,
+        vit_num_heads=1,
+        vit_hidden_dim=8,
+        vit_num_layers=1,
+    )
+    causal_lm = keras_hub.models.PaliGemmaCausalLM(None, backbone)
+    with pytest.raises(ValueError, match="also needs images"):
+        judge.LLMJudge(causal_lm, tokens)
 
 
 def test_numbers_that_are_not_finite_are_refused(small):
