@@ -1,5 +1,7 @@
 """The judge equals brute force on every kind of Gemma, on every backend."""
 
+import functools
+
 import keras
 import keras_hub
 import numpy as np
@@ -188,6 +190,25 @@ def test_the_shared_part_is_computed_once(small, monkeypatch):
     answers = [f"answer {i} of many" for i in range(70)]
     small.judge([EXAMPLES[0]] * 70, answers)
     assert len(calls) == 1
+
+
+def test_logits_are_computed_at_the_scored_places_alone(model, monkeypatch):
+    causal_lm, tokens = model
+    embedding = type(causal_lm.backbone.token_embedding)
+    call, seen = embedding.call, []
+
+    @functools.wraps(call)
+    def observed(self, inputs, reverse=False):
+        if reverse:
+            seen.append(tuple(inputs.shape))
+        return call(self, inputs, reverse)
+
+    monkeypatch.setattr(embedding, "call", observed)
+    reward = judge.LLMJudge(causal_lm, tokens, rows=4)
+    reward.judge([EXAMPLES[0]] * 4, [f"answer {i}" for i in range(4)])
+    width = causal_lm.backbone.hidden_dim
+    # One prompt, four answers, and after them "1": two places each.
+    assert set(seen) == {(1, 4, 2, width)}
 
 
 def test_any_string_has_a_score(small):
