@@ -3,6 +3,7 @@
 import http.server
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from keras_restpg.rewards.reward import SCORES
 from tests.rewards.records import example
 
 EXAMPLE = example()
+FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 10_000))
 
 
 def listing(**probabilities):
@@ -700,7 +702,7 @@ def random_texts(count):
 def test_any_answer_is_asked_and_any_reply_is_scored():
     reward = http_judge.HTTPJudge("http://localhost", "m")
     rng = random.Random(1)
-    for text in random_texts(10_000):
+    for text in random_texts(FUZZ):
         content = reward._body(EXAMPLE, text)["messages"][0]["content"]
         assert not http_judge.CONTROL.search(content)
         content.encode("utf-8")

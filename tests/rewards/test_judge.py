@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import keras_hub
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from keras_restpg.rewards import judge, scorers, scoring
 from keras_restpg.rewards.reward import CRITERIA, SCORES
 from tests.rewards import judges
 from tests.rewards.records import example, sample
-from tests.rewards.test_scoring import strings
+from tests.rewards.test_scoring import STRINGS, strings
 
 pytestmark = pytest.mark.backend
 
@@ -211,15 +210,24 @@ def test_logits_are_computed_at_the_scored_places_alone(model, monkeypatch):
     assert set(seen) == {(1, 4, 2, width)}
 
 
-def test_any_string_has_a_score(small):
-    jax = keras.config.backend() == "jax"
-    texts = strings(10_000 if jax else 1_000)
-    answers = [prompts.final_answer(text, False) or "" for text in texts]
-    scores = small.score([EXAMPLES[0]] * len(texts), answers)
-    allowed = np.array([0, *SCORES], "float32")
-    assert np.isin(scores, allowed).all()
-    blank = np.array([not answer for answer in answers])
-    np.testing.assert_array_equal(scores == 0, blank)
+@pytest.mark.parametrize("reasoning", [False, True])
+def test_any_string_has_a_score(small, reasoning):
+    texts = strings(STRINGS)
+    samples = [sample(text, i) for i, text in enumerate(texts)]
+    asked = [EXAMPLES[0]] * len(texts)
+    scores = scoring.score_samples(small, asked, samples, reasoning)
+    assert {each.reward for each in scores} <= {0, *SCORES}
+    answers = [prompts.final_answer(text, reasoning) for text in texts]
+    for score, answer in zip(scores, answers, strict=True):
+        assert (score.reward == 0) == (answer is None) == bool(score.reason)
+
+
+def test_huge_answers_have_a_score():
+    reward = judge.LLMJudge(*judges.gemma1())
+    answers = [text for text in strings(5) if len(text) > 90_000]
+    scores = reward.score([EXAMPLES[0]] * len(answers), answers)
+    assert len(scores) == 2
+    assert np.isin(scores, np.array(SCORES, "float32")).all()
 
 
 def test_a_model_without_a_tokenizer_is_refused():
