@@ -47,8 +47,10 @@ def vocabulary(symbols=(*TURNS, "\n", "\n\n"), size=700):
     return file.getvalue()
 
 
-def tokenizer(cls=keras_hub.models.GemmaTokenizer, chat=True, **options):
-    symbols = ("\n", "\n\n")
+def tokenizer(
+    cls=keras_hub.models.GemmaTokenizer, chat=True, more=(), **options
+):
+    symbols = ("\n", "\n\n", *more)
     proto = vocabulary((*TURNS, *symbols) if chat else symbols)
     return cls(proto=proto, **options)
 
@@ -56,6 +58,12 @@ def tokenizer(cls=keras_hub.models.GemmaTokenizer, chat=True, **options):
 @functools.cache
 def gemma1():
     return _gemma(num_key_value_heads=1)
+
+
+@functools.cache
+def gemma1_with_ten():
+    """Its tokenizer has "10" as one token."""
+    return _gemma(more=("10",), num_key_value_heads=1)
 
 
 @functools.cache
@@ -103,8 +111,8 @@ def gemma3_that_sees():
     return gemma3(vision_encoder=gemmas.vision_encoder())
 
 
-def _gemma(**options):
-    tokens = tokenizer()
+def _gemma(more=(), **options):
+    tokens = tokenizer(more=more)
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=tokens.vocabulary_size(),
@@ -148,6 +156,7 @@ def _sharpen(backbone):
 
 KINDS = {
     "gemma1": gemma1,
+    "gemma1-with-ten": gemma1_with_ten,
     "gemma2": gemma2,
     "gemma3": gemma3,
     "gemma3-that-sees": gemma3_that_sees,
