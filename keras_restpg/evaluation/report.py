@@ -11,7 +11,7 @@ from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.tables import macro_average, main_table
-from keras_restpg.rewards.diagnostics import ALL
+from keras_restpg.records import ALL
 
 _CASES = 3
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
