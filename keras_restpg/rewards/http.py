@@ -38,7 +38,7 @@ from keras_restpg.rewards.reward import (
     CRITERIA,
     SCORES,
     Judgement,
-    Reward,
+    Judging,
     check_aligned,
     judgement_of,
 )
@@ -55,7 +55,7 @@ _ENDED = re.compile(r"(\d+)[\W_ĠĊ]*")
 _IMPOSSIBLE = -9000.0
 
 
-class HTTPJudge(Reward):
+class HTTPJudge(Judging):
     """An LLM judge on a server.
 
     Args:
@@ -123,10 +123,6 @@ class HTTPJudge(Reward):
         self.concurrency = concurrency
         self.cache = http_client.Cache(cache)
         self.max_characters = max_characters
-
-    def score(self, examples, answers):
-        scores = [each.score for each in self.judge(examples, answers)]
-        return np.array(scores, "float32")
 
     def judge(self, examples, answers):
         """As `LLMJudge.judge`.

@@ -15,13 +15,12 @@ to `max_tokens` tokens each, so that no text can outgrow the judge.
 """
 
 import keras_hub
-import numpy as np
 
 from keras_restpg.model import prefix
 from keras_restpg.rewards.judge_prompt import JudgePrompt
 from keras_restpg.rewards.reward import (
     Judgement,
-    Reward,
+    Judging,
     check_aligned,
     judgement_of,
 )
@@ -31,7 +30,7 @@ from keras_restpg.rewards.scorers import SharedScorer, StockScorer
 _AT_ONCE = 256
 
 
-class LLMJudge(Reward):
+class LLMJudge(Judging):
     """An LLM that scores answers against the expected outputs.
 
     Args:
@@ -109,10 +108,6 @@ class LLMJudge(Reward):
         options = {} if dtype is None else {"dtype": dtype}
         causal_lm = keras_hub.models.CausalLM.from_preset(preset, **options)
         return cls(causal_lm, **kwargs)
-
-    def score(self, examples, answers):
-        scores = [each.score for each in self.judge(examples, answers)]
-        return np.array(scores, "float32")
 
     def judge(self, examples, answers):
         """How the judge came to each score.
