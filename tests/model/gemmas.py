@@ -29,7 +29,7 @@ def gemma2(**options):
 def gemma3(**options):
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.Gemma3Backbone(
-        vocabulary_size=VOCABULARY,
+        vocabulary_size=options.pop("vocabulary_size", VOCABULARY),
         image_size=16,
         num_layers=7,
         num_query_heads=4,

@@ -244,6 +244,23 @@ def test_other_families_go_through_their_own_generate():
     assert all(g.log_prob < 0 for g in row)
 
 
+def test_a_gemma_3_that_sees_writes_as_one_that_does_not():
+    """Here with the same weights, but for those that see."""
+    codec = engine_codec(vocabulary.tokenizer())
+    options = {"vocabulary_size": vocabulary.tokenizer().vocabulary_size()}
+    plain = gemmas.gemma3(**options)
+    sees = gemmas.gemma3(vision_encoder=gemmas.vision_encoder(), **options)
+    for layer in plain.layers:
+        sees.get_layer(layer.name).set_weights(layer.get_weights())
+    written = [
+        SamplingEngine(gemmas.causal_lm(each), 64, 8, codec=codec).sample(
+            PROMPTS[:2], GREEDY
+        )
+        for each in (plain, sees)
+    ]
+    assert written[0] == written[1]
+
+
 def engine_codec(tokenizer):
     from keras_restpg.model.text import Codec
 
