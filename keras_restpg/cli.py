@@ -105,6 +105,9 @@ def _parser():
         action="store_true",
         help="outputs hold reasoning: compare the final answers",
     )
+    judge.add_argument(
+        "--out", metavar="FILE", help="write each score, a line of JSON each"
+    )
     data = _group(commands, "data", "look at a data set")
     stats = _add(data, "stats", _stats, "its sizes, as in Table 2")
     stats.add_argument("folder", help="of <task>_train.jsonl and so on")
@@ -219,6 +222,8 @@ def _judge(options):
         options.predictions, options.references, reward, options.reasoning
     )
     print(scored.table())
+    if options.out:
+        scored.save(options.out)
 
 
 def _contriever(options):

@@ -10,6 +10,11 @@ import reprlib
 import types
 import typing
 
+from keras_restpg.errors import InputError
+
+# What the totals over all tasks are called where numbers stand by task.
+ALL = "all"
+
 
 def _within(low, high=None):
     """A field whose range `from_json` checks, inclusive."""
@@ -39,7 +44,8 @@ class Example:
 
     Attributes:
         id: unique in a run.
-        task: the task's name; results are reported by task.
+        task: the task's name; results are reported by task, and `"all"` names
+            their totals.
         user: whose documents these are.
         prompt: the instruction x.
         expected: the expected output y.
@@ -47,6 +53,9 @@ class Example:
         query: what retrieval searches for; empty means `prompt`.
         connector: in LongLaMP's own prompts, what stands between documents
             and instruction; empty: the prompt is the paper's.
+
+    Raises:
+        InputError: a task of the name `"all"`.
     """
 
     id: str
@@ -57,6 +66,13 @@ class Example:
     documents: tuple[Document, ...]
     query: str = ""
     connector: str = ""
+
+    def __post_init__(self):
+        if self.task == ALL:
+            raise InputError(
+                f"example {self.id!r}: no task can have the name {ALL!r}, "
+                "which names the totals of all tasks. Choose another name."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

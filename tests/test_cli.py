@@ -6,9 +6,13 @@ import subprocess
 import sys
 import time
 
+import keras_hub
 import pytest
 
-from keras_restpg import cli, recipe
+from keras_restpg import cli, prompts, recipe
+from keras_restpg.rewards import LLMJudge
+from tests.rewards import judges
+from tests.rewards.records import example
 
 
 def keras_restpg(*arguments, **environment):
@@ -113,6 +117,79 @@ def test_bad_settings_are_named(tmp_path, capsys, setting, message):
     settings.write_text("")
     assert cli.main(["run", str(settings), "--set", setting]) == 2
     assert message in capsys.readouterr().err
+
+
+REFERENCES = [
+    {"id": "1", "input": "x", "output": "the old garden gate", "task": "a"},
+    {"id": "2", "input": "x", "output": "a train", "task": "b"},
+]
+OUTPUTS = [
+    {"id": "1", "output": prompts.join_output("old gate", "the old gate")},
+    {"id": "2", "output": "a train"},  # Has no final answer.
+]
+# Three of four words in two chunks: METEOR is 10PR / (R + 9P) (1 - (2/3)^3 / 2)
+METEOR = 7.5 / 9.75 * (1 - 4 / 27)
+OVERLAP = {"rouge1": 6 / 7, "rougeL": 6 / 7, "meteor": METEOR}
+
+
+def judge_command(tmp_path, *options):
+    files = {"predictions.jsonl": OUTPUTS, "references.jsonl": REFERENCES}
+    for name, rows in files.items():
+        (tmp_path / name).write_text("\n".join(map(json.dumps, rows)))
+    paths = [str(tmp_path / name) for name in (*files, "scores.jsonl")]
+    return ["judge", *paths[:2], "--reasoning", "--out", paths[2], *options]
+
+
+def judged(tmp_path, capsys, *options):
+    """The printed table, `{task: {column: text}}`, and the written rows."""
+    assert cli.main(judge_command(tmp_path, *options)) == 0
+    (_, *head), *lines = map(str.split, capsys.readouterr().out.splitlines())
+    table = {task: dict(zip(head, row, strict=True)) for task, *row in lines}
+    written = (tmp_path / "scores.jsonl").read_text().splitlines()
+    return table, list(map(json.loads, written))
+
+
+def test_predictions_are_judged_by_overlap(tmp_path, capsys):
+    table, rows = judged(tmp_path, capsys)
+    first = {name: f"{value:.4f}" for name, value in OVERLAP.items()}
+    half = {name: f"{value / 2:.4f}" for name, value in OVERLAP.items()}
+    assert table == {
+        "a": first | {"count": "1"},
+        "b": dict.fromkeys(OVERLAP, "0.0000") | {"count": "1"},
+        "all": half | {"count": "2"},
+    }
+    assert [(row.pop("id"), row.pop("task")) for row in rows] == [
+        ("1", "a"),
+        ("2", "b"),
+    ]
+    assert rows == [pytest.approx(OVERLAP), dict.fromkeys(OVERLAP, 0.0)]
+
+
+def test_predictions_are_judged_by_a_preset(tmp_path, capsys):
+    causal_lm, tokens = judges.gemma1()
+    preset = str(tmp_path / "preset")
+    preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokens)
+    keras_hub.models.GemmaCausalLM(
+        causal_lm.backbone, preprocessor
+    ).save_to_preset(preset)
+    table, rows = judged(tmp_path, capsys, "--preset", preset)
+    judge = LLMJudge.from_preset(preset, "bfloat16")
+    asked = example(prompt="x", expected="the old garden gate")
+    (expected,) = judge.judge([asked], ["the old gate"])
+    assert table["a"]["judge"] == f"{expected.score:.4f}"
+    assert table["all"]["judge"] == f"{expected.score / 2:.4f}"
+    assert float(table["a"]["meteor"]) == pytest.approx(METEOR, abs=1e-4)
+    assert rows[0]["judge"] == expected.score
+    assert tuple(rows[0]["probabilities"]) == expected.probabilities
+    assert rows[0]["expected_score"] == expected.expected_score
+    assert rows[1]["judge"] == 0
+    assert rows[1]["reason"] == "no final answer"
+
+
+def test_a_file_that_can_not_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "scores.jsonl").mkdir()
+    assert cli.main(judge_command(tmp_path)) == 2
+    assert "scores.jsonl" in capsys.readouterr().err
 
 
 def test_a_backend_that_does_not_exist_is_named():

@@ -62,6 +62,12 @@ def test_refused(record, changes, message):
     assert len(str(caught.value)) < 200
 
 
+def test_no_task_has_the_name_of_the_totals():
+    values = to_json(RECORDS[0]) | {"task": "all"}
+    with pytest.raises(ValueError, match="example 'a': no task.*'all'"):
+        from_json(Example, values)
+
+
 def test_a_missing_field_is_named_and_one_with_a_default_is_not_needed():
     with pytest.raises(ValueError, match="Document lacks the field 'text'"):
         from_json(Document, {"id": "1"})

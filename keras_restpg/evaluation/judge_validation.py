@@ -9,6 +9,7 @@ apart, correlation 0.46.
 proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 """
 
+import collections
 import dataclasses
 import hashlib
 import warnings
@@ -60,7 +61,8 @@ def agreement(path, reward, min_difference=0.5):
             `answer_a`, `answer_b` and `choice`, which is a, b or tie.
         reward: the judge, or any reward.
         min_difference: pairs that the judge sets less apart are not
-            compared (0.5 in the paper).
+            compared (0.5 in the paper). With 0, its ties are compared too,
+            and agree with neither choice.
 
     Returns:
         An `Agreement`.
@@ -147,8 +149,8 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
 
     An answer with the own and one with the other profile are written once
     for each example; a share says of how many examples the latter counts.
-    Which ones is drawn by the seed, those of a small share being among those
-    of a larger one.
+    Which ones is drawn by the seed within each task, those of a small share
+    being among those of a larger one.
 
     Args:
         examples: list of `Example` of at least two users in each task.
@@ -169,14 +171,9 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     own = _scores(reward, examples, write(examples))
     swapped = swap_profiles(examples, seed)
     other = _scores(reward, examples, write(swapped))
-    order = sorted(
-        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
-    )
-    rank = np.empty(len(examples))
-    rank[order] = np.arange(len(examples))
+    rank, size = _ranks(examples, seed)
     scores = [
-        np.where(rank < round(share * len(examples)), other, own)
-        for share in shares
+        np.where(rank < np.round(share * size), other, own) for share in shares
     ]
     means = tuple(float(each.mean()) for each in scores)
     tasks = np.array([example.task for example in examples])
@@ -187,6 +184,18 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     slope, _ = np.polyfit(shares, means, 1)
     r, _ = _correlation(stats.pearsonr, np.array(shares), np.array(means))
     return Sensitivity(tuple(shares), means, by_task, float(slope), r**2)
+
+
+def _ranks(examples, seed):
+    """Each example's place in the draw of its task, and the task's size."""
+    seen = collections.Counter()
+    rank = np.empty(len(examples))
+    for i in sorted(
+        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
+    ):
+        rank[i] = seen[examples[i].task]
+        seen[examples[i].task] += 1
+    return rank, np.array([seen[example.task] for example in examples])
 
 
 def swap_profiles(examples, seed=0):

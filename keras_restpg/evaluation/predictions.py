@@ -11,6 +11,7 @@ ids.
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -19,8 +20,9 @@ from keras_restpg import prompts
 from keras_restpg.data import longlamp, reading
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.metrics import overlap_metrics
-from keras_restpg.records import Example
+from keras_restpg.records import ALL, Example
 from keras_restpg.rewards import scoring
+from keras_restpg.store.files import Files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,17 +45,28 @@ class Scored:
     """A file of predictions, scored.
 
     Attributes:
-        rows: one dict a prediction: `id`, `task`, the metrics, and, from a
-            judge, `probabilities`, `expected_score` and `reason`.
+        rows: one dict a prediction: `id`, `task`, the metrics, and, with a
+            reward, `judge`, its score; beside it a judge's `probabilities`
+            and `expected_score`, or the `reason` why nothing was judged.
         means: `{task: {metric: mean, "count": n}}`, then `"all"`.
     """
 
     rows: list[dict]
     means: dict[str, dict[str, float]]
 
+    def save(self, path):
+        """Writes the rows as JSON, one a line.
+
+        Raises:
+            InputError: the file can't be written.
+        """
+        folder, name = os.path.split(path)
+        lines = [json.dumps(row) + "\n" for row in self.rows]
+        Files(folder or ".").write(name, "".join(lines).encode())
+
     def table(self):
         """The means as text, a line a task."""
-        metrics = [name for name in self.means["all"] if name != "count"]
+        metrics = [name for name in self.means[ALL] if name != "count"]
         head = ["task", *metrics, "count"]
         lines = [
             [task, *(f"{means[m]:.4f}" for m in metrics), str(means["count"])]
@@ -235,8 +248,8 @@ def _summarise(rows):
     tasks = sorted({row["task"] for row in rows})
     names = [n for n in ("judge", "rouge1", "rougeL", "meteor") if n in rows[0]]
     means = {}
-    for task in [*tasks, "all"]:
-        part = [row for row in rows if task in ("all", row["task"])]
+    for task in [*tasks, ALL]:
+        part = [row for row in rows if task in (ALL, row["task"])]
         means[task] = {n: float(np.mean([r[n] for r in part])) for n in names}
         means[task]["count"] = len(part)
     return Scored(rows, means)

@@ -11,7 +11,7 @@ from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.tables import macro_average, main_table
-from keras_restpg.rewards.diagnostics import ALL
+from keras_restpg.records import ALL
 
 _CASES = 3
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
@@ -70,7 +70,10 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
     parts += [f"<p>{html.escape(note)}</p>" for note in notes]
     parts += [_table(rows) for rows in extra]
     parts += ["<h2>Pictures</h2>", *_pictures(runs, examples, results)]
-    parts += ["<h2>What each iteration kept</h2>", _table(kept_table(runs))]
+    kept, by_task = kept_table(runs), kept_table(runs, by_task=True)
+    parts += ["<h2>What each iteration kept</h2>", _table(kept)]
+    if len(by_task) > len(kept):
+        parts.append(_table(by_task))
     taught = reasoning_table(runs)
     if len(taught) > 1:
         parts += ["<h2>The teacher's reasoning</h2>", _table(taught)]
@@ -91,19 +94,27 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
     run.files.write("report.html", page.encode("utf-8", "replace"))
 
 
-def kept_table(runs):
+def kept_table(runs, by_task=False):
     """Rows: what the samples of each iteration were, and what was kept.
 
     The samples that were not kept had no answer, were below the threshold,
     repeated one that was kept, or were beyond the limit for an example; cut
     at the length limit may be any of them.
+
+    Args:
+        runs: `{label: RunDirectory}`.
+        by_task: whether each task has a row instead of all together.
     """
     names = ("samples", "kept", "no answer", "below τ", "repeated", "too many")
     rows = [["", *names, "cut", "mean reward", "examples without"]]
     for label, tasks in _expectations(runs).items():
-        *counts, reward, without, count = map(tasks[ALL].get, _SAMPLED)
-        cells = [f"{reward:.3f}", f"{without} of {count}"]
-        rows.append([label, *map(str, counts), *cells])
+        for task, numbers in tasks.items():
+            if by_task == (task == ALL):
+                continue
+            *counts, reward, without, count = map(numbers.get, _SAMPLED)
+            cells = [f"{reward:.3f}", f"{without} of {count}"]
+            name = f"{label}, {task}" if by_task else label
+            rows.append([name, *map(str, counts), *cells])
     return rows
 
 

@@ -118,7 +118,7 @@ class SamplingEngine:
         self._decoders = {}
         if not self.shares_prefix:
             warnings.warn(
-                f"{type(causal_lm.backbone).__name__} is not a text Gemma: "
+                f"{type(causal_lm.backbone).__name__} is no Gemma 1, 2 or 3: "
                 "sampling goes through its own, slower `generate`.",
                 stacklevel=2,
             )

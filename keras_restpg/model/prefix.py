@@ -30,12 +30,14 @@ FAR = 2**30
 
 
 def supports(backbone):
-    """Whether `forward` can run this backbone: a text Gemma 1, 2 or 3."""
+    """Whether `forward` can run texts through this backbone: Gemma 1, 2 or 3.
+
+    A Gemma 3 that also sees reads a text as one that does not: its vision
+    encoder then has nothing to do.
+    """
     if isinstance(backbone, keras_hub.models.Gemma3Backbone):
-        return (
-            getattr(backbone, "vision_encoder", None) is None
-            and not backbone.use_bidirectional_attention
-            and not backbone.is_embedding_model
+        return not (
+            backbone.use_bidirectional_attention or backbone.is_embedding_model
         )
     return isinstance(backbone, keras_hub.models.GemmaBackbone)
 

@@ -6,10 +6,21 @@ from keras_restpg import prompts
 from keras_restpg.words import ngrams, words
 
 # What chat models put around what they were asked for.
-_TURN_END = re.compile(r"<end_of_turn>|<eos>|<\|(?:im_end|eot_id)\|>|</s>")
-_CONTROL = re.compile(r"<bos>|<pad>|<start_of_turn>(?:model|user)?\n?")
+_TURN_END = re.compile(
+    r"<end_of_turn>|<eos>|</s>|<\|(?:im_end|eot_id|end|endoftext|end_of_text)\|>"
+)
+_CONTROL = re.compile(
+    r"<bos>|<pad>|<start_of_turn>(?:model|user)?\n?|<\|begin_of_text\|>"
+    r"|<\|im_start\|>(?:assistant|user|system)?\n?"
+    r"|<\|start_header_id\|>\w*<\|end_header_id\|>\n*"
+    r"|^\s*(?:<s>|\[/?INST\])"
+)
 _FENCE = re.compile(r"^```[\w-]*\n(.*?)\n?```$", re.DOTALL)
-_HEADING = re.compile(r"^#+ *(?:your )?output:?[ \t]*\n", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^(?:#+ *(?:your )?output:?[ \t]*\n"
+    r"|\*\*(?:your )?output(?::\*\*|\*\*:)\s*)",
+    re.IGNORECASE,
+)
 # "Sure!" alone, or a line that ends with a colon: sentences are kept.
 _PREAMBLE = re.compile(
     r"^(?:(?:sure|certainly|of course|okay|ok|here(?:['’]s| is| are))\b"
@@ -29,15 +40,15 @@ def clean(text):
     that a reasoning model writes first, a code fence around it all, "Sure,
     here is …:" and a repeated heading. The sentences of Figure 8 are taken
     out too: an output is split at the first of them, so in a summary they
-    would end it.
+    would end it. What one removal joins, the next round finds.
     """
-    text = _CONTROL.sub("", _TURN_END.split(text, maxsplit=1)[0])
-    text = _THOUGHT.sub("", text)
-    text = text.partition(prompts.ANSWER_SENTENCE)[0]
-    text = text.replace(prompts.SUMMARY_SENTENCE, "").strip()
     before = None
     while text != before:
         before = text
+        text = _CONTROL.sub("", _TURN_END.split(text, maxsplit=1)[0])
+        text = _THOUGHT.sub("", text)
+        text = text.partition(prompts.ANSWER_SENTENCE)[0]
+        text = text.replace(prompts.SUMMARY_SENTENCE, "").strip()
         for pattern in (_PREAMBLE, _HEADING):
             text = pattern.sub("", text).strip()
         text = _FENCE.sub(r"\1", text).strip()

@@ -1,8 +1,22 @@
-"""Rewards made of others: a weighted mix, steps, any Python callable."""
+"""Rewards made of others: a weighted mix, steps, any Python callable.
+
+Where exactly one of the others is a judge, its probabilities and expected
+score stay with the combined reward.
+"""
+
+import dataclasses
 
 import numpy as np
 
-from keras_restpg.rewards.reward import SCORES, Reward, check_aligned, checked
+from keras_restpg.rewards.reward import (
+    SCORES,
+    Judgement,
+    Judging,
+    Reward,
+    check_aligned,
+    checked,
+    judgements,
+)
 
 
 class FunctionReward(Reward):
@@ -28,7 +42,7 @@ class FunctionReward(Reward):
         return checked(values, len(answers)).astype("float32")
 
 
-class MixReward(Reward):
+class MixReward(Judging):
     """The weighted mean of several rewards.
 
     Args:
@@ -57,15 +71,19 @@ class MixReward(Reward):
             )
         self.weights = self.weights / self.weights.sum()
 
-    def score(self, examples, answers):
-        total = np.zeros(len(answers))
-        for weight, reward in zip(self.weights, self.rewards, strict=True):
-            values = reward.score(examples, answers)
-            total += weight * checked(values, len(answers))
-        return total.astype("float32")
+    def judge(self, examples, answers):
+        parts = [judgements(r, examples, answers) for r in self.rewards]
+        scores = [_scores(part, len(answers)) for part in parts]
+        total = np.clip(self.weights @ np.array(scores), 0.0, 1.0)
+        return [
+            dataclasses.replace(_only_judge(each), score=round(score, 6))
+            for each, score in zip(
+                zip(*parts, strict=True), total.tolist(), strict=True
+            )
+        ]
 
 
-class SteppedReward(Reward):
+class SteppedReward(Judging):
     """A reward cut to the judge's five scores 0.1, 0.3, 0.5, 0.7 and 1.0.
 
     So that the paper's threshold means the same with any reward. A blank
@@ -96,13 +114,29 @@ class SteppedReward(Reward):
                 f"Received: {cutoffs}"
             )
 
-    def score(self, examples, answers):
-        values = self.reward.score(examples, answers)
+    def judge(self, examples, answers):
+        found = judgements(self.reward, examples, answers)
         # float32 values that should equal a cutoff may fall just below it.
-        values = checked(values, len(answers)) + 1e-6
+        values = _scores(found, len(answers)) + 1e-6
         steps = np.searchsorted(self.cutoffs, values, side="right")
-        blank = np.array([not answer.strip() for answer in answers], bool)
-        return np.where(blank, 0.0, np.array(SCORES)[steps]).astype("float32")
+        return [
+            dataclasses.replace(
+                judgement, score=SCORES[step] if answer.strip() else 0.0
+            )
+            for judgement, step, answer in zip(
+                found, steps, answers, strict=True
+            )
+        ]
+
+
+def _scores(found, count):
+    return checked([each.score for each in found], count)
+
+
+def _only_judge(found):
+    """The one of an answer's judgements with probabilities, if it is one."""
+    judged = [each for each in found if each.probabilities is not None]
+    return judged[0] if len(judged) == 1 else Judgement(0.0)
 
 
 def as_reward(reward):

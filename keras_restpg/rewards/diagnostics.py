@@ -3,9 +3,8 @@
 import collections
 import dataclasses
 
+from keras_restpg.records import ALL
 from keras_restpg.rewards import selection
-
-ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ import hashlib
 import json
 import math
 import re
+import threading
 
 import numpy as np
 
@@ -37,7 +38,7 @@ from keras_restpg.rewards.reward import (
     CRITERIA,
     SCORES,
     Judgement,
-    Reward,
+    Judging,
     check_aligned,
     judgement_of,
 )
@@ -48,11 +49,13 @@ _REPLY_TOKENS = 12
 # What may come before a score; "Ġ" and "Ċ" are byte-pair tokenizers' spaces.
 _LEAD = re.compile(r"(?:[\W_ĠĊ]|score)*", re.IGNORECASE)
 _NUMBER = re.compile(r"\d+")
+# A number, and marks that end it: "10/" and "0\n", but not "0.5".
+_ENDED = re.compile(r"(\d+)[\W_ĠĊ]*")
 # Servers that can't write -inf write -9999.
 _IMPOSSIBLE = -9000.0
 
 
-class HTTPJudge(Reward):
+class HTTPJudge(Judging):
     """An LLM judge on a server.
 
     Args:
@@ -121,10 +124,6 @@ class HTTPJudge(Reward):
         self.cache = http_client.Cache(cache)
         self.max_characters = max_characters
 
-    def score(self, examples, answers):
-        scores = [each.score for each in self.judge(examples, answers)]
-        return np.array(scores, "float32")
-
     def judge(self, examples, answers):
         """As `LLMJudge.judge`.
 
@@ -140,21 +139,26 @@ class HTTPJudge(Reward):
         ]
         unique = {self._key(body): body for body in bodies if body}
         missing = {k: b for k, b in unique.items() if k not in self.cache}
-        with concurrent.futures.ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [
-                pool.submit(self._ask, key, body)
-                for key, body in missing.items()
-            ]
-            try:
-                for future in concurrent.futures.as_completed(futures):
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        self._ask_all(missing)
         return [
             _judgement(self.cache[self._key(body)]) if body else Judgement(0.0)
             for body in bodies
         ]
+
+    def _ask_all(self, bodies):
+        """Asks `{key: body}`; a failure or Ctrl-C ends it without waiting."""
+        stop = threading.Event()
+        pool = concurrent.futures.ThreadPoolExecutor(self.concurrency)
+        try:
+            futures = [
+                pool.submit(self._ask, key, body, stop)
+                for key, body in bodies.items()
+            ]
+            for future in concurrent.futures.as_completed(futures):
+                future.result()
+        finally:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _body(self, example, answer):
         text = prompts.fill(
@@ -184,8 +188,8 @@ class HTTPJudge(Reward):
         asked = json.dumps([self.client.url, body])
         return hashlib.sha256(asked.encode()).hexdigest()
 
-    def _ask(self, key, body):
-        self.cache.add(key, self.client.post(body, self._read))
+    def _ask(self, key, body, stop):
+        self.cache.add(key, self.client.post(body, self._read, stop))
 
     def _read(self, reply):
         """What is kept of a reply."""
@@ -219,13 +223,16 @@ def criteria_log_probs(tokens):
     if longer or place == len(tokens):
         return [-math.inf] * len(CRITERIA)
     first = _by_text(tokens[place][1])
-    found = [first.get(score, -math.inf) for score in CRITERIA]
+    found = [_total(first, score) for score in CRITERIA]
     if _bare(tokens[place][0]) == "1" and place + 1 < len(tokens):
         one, ten = CRITERIA.index("1"), CRITERIA.index("10")
+        # "1." has ended; only a bare "1" can go on.
+        bare = first.pop("1", -math.inf)
         follows = math.exp(_then_zero(*tokens[place + 1]))
-        split = found[one] + (math.log(follows) if follows else -math.inf)
-        found[ten] = min(float(np.logaddexp(found[ten], split)), 0.0)
-        found[one] += math.log1p(-follows) if follows < 1 else -math.inf
+        goes_on = bare + (math.log(follows) if follows else -math.inf)
+        ends = bare + (math.log1p(-follows) if follows < 1 else -math.inf)
+        found[ten] = _either(found[ten], goes_on)
+        found[one] = _either(_total(first, "1"), ends)
     return found
 
 
@@ -288,8 +295,8 @@ def _place(tokens):
 def _then_zero(token, listed):
     """Log-probability that "0" follows at once; " 0" is another number."""
     if not listed:
-        return 0.0 if token == "0" else -math.inf
-    return listed.get("0", -math.inf)
+        return 0.0 if _ended(token) == "0" else -math.inf
+    return _total(listed, "0")
 
 
 def _by_text(listed):
@@ -297,12 +304,31 @@ def _by_text(listed):
     totals = {}
     for token, value in listed.items():
         before = totals.get(_bare(token), -math.inf)
-        totals[_bare(token)] = min(float(np.logaddexp(before, value)), 0.0)
+        totals[_bare(token)] = _either(before, value)
     return totals
 
 
+def _total(listed, number):
+    """Log-probability of a number, whatever marks end it."""
+    total = -math.inf
+    for text, value in listed.items():
+        if _ended(text) == number:
+            total = _either(total, value)
+    return total
+
+
+def _either(one, other):
+    """Rounding may lift the sum of two probabilities above 1."""
+    return min(float(np.logaddexp(one, other)), 0.0)
+
+
+def _ended(text):
+    found = _ENDED.fullmatch(text)
+    return found and found[1]
+
+
 def _bare(token):
-    return _LEAD.sub("", token, count=1).rstrip()
+    return _LEAD.sub("", token, count=1)
 
 
 def _spoken_score(text):

@@ -59,7 +59,7 @@ class Client:
         if api_key:
             self._headers["Authorization"] = f"Bearer {_key(api_key)}"
 
-    def post(self, body, read=lambda reply: reply):
+    def post(self, body, read=lambda reply: reply, stop=None):
         """What `read` finds in the reply to `body`.
 
         Args:
@@ -67,6 +67,7 @@ class Client:
             read: from the reply's JSON to what is wanted of it. A ValueError
                 of it means that another reply may be better; an InputError
                 that none will be.
+            stop: a `threading.Event`; once it is set, nothing is tried again.
 
         Raises:
             InputError: the server cannot be reached after all retries,
@@ -75,17 +76,18 @@ class Client:
         request = urllib.request.Request(
             self.url, json.dumps(body).encode(), self._headers
         )
+        stop = stop or threading.Event()
         for attempt in range(self.retries + 1):
             try:
                 return self._once(request, read)
             except _Again as failure:
-                if attempt == self.retries:
+                wait = self._wait(attempt, failure.after)
+                if attempt == self.retries or stop.wait(wait):
                     raise InputError(
                         f"{self.url} did not answer after {attempt + 1} "
                         f"tries: {failure}. Is the server running, and is "
                         "this its address?"
                     ) from failure
-                time.sleep(self._wait(attempt, failure.after))
 
     def _once(self, request, read):
         try:

@@ -15,13 +15,12 @@ to `max_tokens` tokens each, so that no text can outgrow the judge.
 """
 
 import keras_hub
-import numpy as np
 
 from keras_restpg.model import prefix
 from keras_restpg.rewards.judge_prompt import JudgePrompt
 from keras_restpg.rewards.reward import (
     Judgement,
-    Reward,
+    Judging,
     check_aligned,
     judgement_of,
 )
@@ -31,12 +30,12 @@ from keras_restpg.rewards.scorers import SharedScorer, StockScorer
 _AT_ONCE = 256
 
 
-class LLMJudge(Reward):
+class LLMJudge(Judging):
     """An LLM that scores answers against the expected outputs.
 
     Args:
-        causal_lm: a KerasHub causal LM. Text Gemma 1, 2 and 3 compute the
-            shared prefix once; other families run as they are.
+        causal_lm: a KerasHub causal LM. Gemma 1, 2 and 3 compute the shared
+            prefix once; other families run as they are.
         tokenizer: its tokenizer; None takes that of its preprocessor.
         chat_template: whether the prompt is a turn of Gemma's chat format;
             None: where the tokenizer has the tokens for it.
@@ -46,7 +45,8 @@ class LLMJudge(Reward):
             memory, and on a CPU do not gain speed.
 
     Raises:
-        ValueError: no tokenizer, or one that does not fit.
+        ValueError: no tokenizer, or one that does not fit, or a model of
+            another family that needs more than a text.
 
     Example:
         ```python
@@ -108,10 +108,6 @@ class LLMJudge(Reward):
         options = {} if dtype is None else {"dtype": dtype}
         causal_lm = keras_hub.models.CausalLM.from_preset(preset, **options)
         return cls(causal_lm, **kwargs)
-
-    def score(self, examples, answers):
-        scores = [each.score for each in self.judge(examples, answers)]
-        return np.array(scores, "float32")
 
     def judge(self, examples, answers):
         """How the judge came to each score.

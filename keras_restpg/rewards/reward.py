@@ -82,6 +82,33 @@ class Reward:
         raise NotImplementedError
 
 
+class Judging(Reward):
+    """A reward whose one method to override is `judge`."""
+
+    def score(self, examples, answers):
+        scores = [each.score for each in self.judge(examples, answers)]
+        return np.array(scores, "float32")
+
+    def judge(self, examples, answers):
+        """Judgements of `answers`: list of `Judgement`, one each."""
+        raise NotImplementedError
+
+
+def judgements(reward, examples, answers):
+    """A `Judgement` of each answer, from any reward.
+
+    Rewards are rounded to six digits: a float32 0.7 must reach a threshold
+    of 0.7.
+
+    Raises:
+        ValueError: rewards outside [0, 1], or not one for each answer.
+    """
+    if hasattr(reward, "judge"):
+        return reward.judge(examples, answers)
+    values = checked(reward.score(examples, answers), len(answers))
+    return [Judgement(round(value, 6)) for value in values.tolist()]
+
+
 def check_aligned(examples, answers):
     """Raise ValueError unless there is one example for each answer."""
     if len(examples) != len(answers):

@@ -128,9 +128,18 @@ class StockScorer:
 
     Args: as `SharedScorer`; `rows` bounds the logits, which the stock model
         computes at every place.
+
+    Raises:
+        ValueError: a model that reads more than text, images say.
     """
 
     def __init__(self, causal_lm, wanted, depth, rows=4):
+        if more := sorted(set(causal_lm.input) - {"token_ids", "padding_mask"}):
+            raise ValueError(
+                "A judge reads text alone. Received: "
+                f"{type(causal_lm).__name__}, which also needs "
+                f"{', '.join(more)}"
+            )
         self.rows = rows
         wanted = np.array(wanted, "int32")
 

@@ -7,7 +7,7 @@ The reasoning never reaches the reward. An output without a final answer gets
 from keras_restpg import prompts
 from keras_restpg.records import Score
 from keras_restpg.rewards.combine import as_reward
-from keras_restpg.rewards.reward import Judgement, check_aligned, checked
+from keras_restpg.rewards.reward import check_aligned, judgements
 
 NO_ANSWER_SENTENCE = "no answer sentence"
 EMPTY_ANSWER = "empty answer"
@@ -44,18 +44,9 @@ def score_samples(reward, examples, samples, reasoning):
 
 
 def judge(reward, examples, answers):
-    """A `Judgement` of each answer, from any reward.
-
-    Rewards are rounded to six digits: a float32 0.7 must reach a threshold
-    of 0.7.
-    """
+    """A `Judgement` of each answer, from any reward or callable."""
     reward = as_reward(reward)
-    if not answers:
-        return []
-    if hasattr(reward, "judge"):
-        return reward.judge(examples, answers)
-    values = checked(reward.score(examples, answers), len(answers))
-    return [Judgement(round(value, 6)) for value in values.tolist()]
+    return judgements(reward, examples, answers) if answers else []
 
 
 def _score(sample, judgement, reasoning):

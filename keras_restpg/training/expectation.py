@@ -3,7 +3,8 @@
 import dataclasses
 
 from keras_restpg.errors import InputError
-from keras_restpg.rewards.diagnostics import ALL, diagnose
+from keras_restpg.records import ALL
+from keras_restpg.rewards.diagnostics import diagnose
 from keras_restpg.rewards.selection import select
 from keras_restpg.training.examples import rewarded
 

@@ -81,10 +81,13 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self, causal_lm, normalization="tokens", recompute=False, **kwargs
     ):
         super().__init__(**kwargs)
-        if not prefix.supports(causal_lm.backbone):
+        # Texts give the weights of a vision encoder no gradients.
+        sees = getattr(causal_lm.backbone, "vision_encoder", None) is not None
+        if sees or not prefix.supports(causal_lm.backbone):
             raise ValueError(
                 "RewardWeightedLM needs a text Gemma 1, 2 or 3. Received: "
                 f"{type(causal_lm.backbone).__name__}"
+                f"{' with a vision encoder' * sees}"
             )
         if getattr(causal_lm.backbone, "dropout", 0):
             raise ValueError(

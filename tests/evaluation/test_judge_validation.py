@@ -74,10 +74,16 @@ def test_other_columns_and_long_answers_are_read(tmp_path):
     assert (len(first), choice) == (200_000, 1.0)
 
 
-def examples():
+def test_a_judges_tie_agrees_with_nobody(tmp_path):
+    path = write_csv(tmp_path / "c.csv", ["x,y,a,b,a", "x,y,aa,b,a"])
+    found = agreement(path, length, min_difference=0)
+    assert (found.compared, found.agreement) == (2, 0.5)
+
+
+def examples(task="t", count=20):
     return [
-        Example(f"e{i}", "t", f"u{i}", "x", "y", (Document(f"of u{i}"),))
-        for i in range(20)
+        Example(f"{task}{i}", task, f"u{i}", "x", "y", (Document(f"of u{i}"),))
+        for i in range(count)
     ]
 
 
@@ -98,7 +104,12 @@ def test_a_judge_that_knows_users_falls_on_a_line():
     def knows(example, answer):
         return float(answer == f"of {example.user}")
 
-    found = sensitivity(examples(), write, knows)
-    assert found.means == pytest.approx((1.0, 0.75, 0.5, 0.25, 0.0))
+    asked = examples() + examples("s", 4)
+    found = sensitivity(asked, write, knows)
+    line = (1.0, 0.75, 0.5, 0.25, 0.0)
+    assert found.means == pytest.approx(line)
+    assert set(found.by_task) == {"s", "t"}
+    for means in found.by_task.values():
+        assert means == pytest.approx(line)
     assert found.slope == pytest.approx(-1.0)
     assert found.r_squared == pytest.approx(1.0)

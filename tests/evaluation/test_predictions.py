@@ -84,6 +84,14 @@ def test_references_are_longlamps_own_files(tmp_path, suffix):
         score_file(predictions, tmp_path / "mine.jsonl")
 
 
+def test_a_task_does_not_take_the_place_of_the_totals(tmp_path):
+    path = write(tmp_path, {"golds": [{"id": "1", "output": "x"}]})
+    named = tmp_path / "all_test.jsonl"
+    named.write_text(json.dumps(REFERENCES[0]))
+    with pytest.raises(InputError, match="no task can have the name 'all'"):
+        score_file(path, named)
+
+
 def test_every_reference_needs_a_prediction(tmp_path, references):
     path = write(tmp_path, {"golds": [{"id": "1", "output": "x"}]})
     message = f"{path}: 1 of 2 references have no prediction, first '2'"

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import math
 
@@ -19,7 +20,10 @@ from keras_restpg.records import (
     Score,
     ScoredSample,
 )
+from keras_restpg.rewards.diagnostics import diagnose
+from keras_restpg.rewards.selection import select
 from keras_restpg.store import RunDirectory
+from tests.rewards.records import scored
 
 EVIL = "<script>alert('$x')</script>&\"$\ud800"
 NUMBERS = {
@@ -89,6 +93,45 @@ def test_every_text_is_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path):
     assert "The teacher's reasoning" in page
     assert page.count("data:image/png;base64,") == 6
     assert "src='http" not in page and "href" not in page
+
+
+def e_step():
+    """The diagnostics of samples that each met another end."""
+    samples = [
+        scored(1.0, index=0, text="a"),
+        scored(1.0, index=1, text="a"),
+        scored(1.0, index=2, text="b"),
+        scored(0.3, index=3, finished=False),
+        scored(0.0, example_id="f", reason="no answer sentence"),
+        scored(0.7, example_id="f", index=1),
+        scored(1.0, example_id="g"),
+    ]
+    tasks = {"e": "email", "f": "email", "g": "review"}
+    found = diagnose(samples, select(samples, limit=1), tasks)
+    return {task: dataclasses.asdict(each) for task, each in found.items()}
+
+
+def test_what_was_kept_stands_by_iteration_and_task(tmp_path):
+    alone = {task: e_step()[task] for task in ("all", "review")}
+    with RunDirectory(tmp_path).open(Recipe()) as run:
+        run.log("metrics.jsonl", EXPECTATION | {"tasks": e_step()})
+        run.log("metrics.jsonl", EXPECTATION | {"tasks": alone, "iteration": 2})
+        tables = [kept_table({"": run}), kept_table({"": run}, by_task=True)]
+        write_report(run, [], [])
+    every = ["7", "2", "1", "2", "1", "1", "1", "0.714", "1 of 3"]
+    email = ["6", "1", "1", "2", "1", "1", "1", "0.667", "1 of 2"]
+    review = ["1", "1", "0", "0", "0", "0", "0", "1.000", "0 of 1"]
+    (head, *totals), (same, *by_task) = tables
+    assert head == same
+    assert head[1:4] == ["samples", "kept", "no answer"]
+    assert totals == [["iteration 1", *every], ["iteration 2", *every]]
+    assert by_task == [
+        ["iteration 1, email", *email],
+        ["iteration 1, review", *review],
+        ["iteration 2, review", *review],
+    ]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert all(report._table(table) in page for table in tables)
 
 
 def test_a_run_without_results_has_a_report(tmp_path):

@@ -1,5 +1,7 @@
 """Small Gemmas of every kind, for tests."""
 
+import functools
+
 import keras
 import keras_hub
 
@@ -27,7 +29,7 @@ def gemma2(**options):
 def gemma3(**options):
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.Gemma3Backbone(
-        vocabulary_size=VOCABULARY,
+        vocabulary_size=options.pop("vocabulary_size", VOCABULARY),
         image_size=16,
         num_layers=7,
         num_query_heads=4,
@@ -43,6 +45,22 @@ def gemma3(**options):
         **options,
     )
     return roughen(backbone)
+
+
+@functools.cache
+def vision_encoder():
+    """Of a Gemma 3 that sees."""
+    return keras_hub.models.Gemma3VisionEncoder(
+        image_size=16,
+        patch_size=4,
+        num_heads=2,
+        hidden_dim=8,
+        num_layers=1,
+        intermediate_dim=16,
+        output_dim=16,
+        pool_size=2,
+        dtype="float32",
+    )
 
 
 def _gemma(**options):

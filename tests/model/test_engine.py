@@ -237,11 +237,28 @@ def test_other_families_go_through_their_own_generate():
         num_key_value_heads=1,
     )
     lm = keras_hub.models.MistralCausalLM(backbone=backbone)
-    with pytest.warns(UserWarning, match="not a text Gemma"):
+    with pytest.warns(UserWarning, match="is no Gemma"):
         engine = SamplingEngine(lm, 64, 4, codec=engine_codec(tokenizer))
     (row,) = engine.sample(PROMPTS[:1], Sampling(2, 0.7))
     assert len(row) == 2 and all(1 <= len(g.token_ids) <= 4 for g in row)
     assert all(g.log_prob < 0 for g in row)
+
+
+def test_a_gemma_3_that_sees_writes_as_one_that_does_not():
+    """Here with the same weights, but for those that see."""
+    codec = engine_codec(vocabulary.tokenizer())
+    options = {"vocabulary_size": vocabulary.tokenizer().vocabulary_size()}
+    plain = gemmas.gemma3(**options)
+    sees = gemmas.gemma3(vision_encoder=gemmas.vision_encoder(), **options)
+    for layer in plain.layers:
+        sees.get_layer(layer.name).set_weights(layer.get_weights())
+    written = [
+        SamplingEngine(gemmas.causal_lm(each), 64, 8, codec=codec).sample(
+            PROMPTS[:2], GREEDY
+        )
+        for each in (plain, sees)
+    ]
+    assert written[0] == written[1]
 
 
 def engine_codec(tokenizer):

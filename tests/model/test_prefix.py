@@ -216,3 +216,5 @@ def test_other_families_are_not_supported():
     )
     assert not prefix.supports(other)
     assert prefix.supports(gemmas.gemma1())
+    sees = gemmas.gemma3(vision_encoder=gemmas.vision_encoder())
+    assert prefix.supports(sees)

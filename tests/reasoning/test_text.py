@@ -55,6 +55,17 @@ def test_short_expected_outputs_count_whole():
         # Its beginning stood in the prompt.
         f"So {prompts.ANSWER_SENTENCE}\n</think>\n- formal tone",
         "<start_of_turn>model\n- formal tone<eos>",
+        "<|im_start|>assistant\n- formal tone<|im_end|>\n<|im_start|>user",
+        "<|begin_of_text|><|start_header_id|>assistant<|end_header_id|>\n\n"
+        "- formal tone<|eot_id|>",
+        "- formal tone<|endoftext|>Human: more",
+        "- formal tone<|end|>\n<|user|>",
+        " [/INST] - formal tone</s>",
+        "<s>[/INST]<s>- formal tone",
+        "**Your output:**\n\n- formal tone",
+        "Sure!\n**Your output**: - formal tone",
+        "<think>hm</think>\n<think>\nyes\n</think>\n- formal tone",
+        "<think>a <think>b</think> c</think>- formal tone",
         f"{prompts.SUMMARY_SENTENCE}\n- formal tone\n\n"
         f"{prompts.ANSWER_SENTENCE} the answer",
     ],
@@ -71,6 +82,8 @@ def test_artefacts_of_chat_models_are_stripped(text):
         "Okay is a word they like",
         "Of course, they love cats: always.\nSecond line",
         "Sure of themselves.\nSecond line",
+        "**Output** is a word they like",
+        "- writes [/INST] and <s> at times",
         "- writes <think>so</think> at times\n- formal",
     ],
 )
@@ -86,3 +99,12 @@ def test_a_cleaned_summary_cannot_end_the_template_early():
     text = f"style {prompts.ANSWER_SENTENCE} leaked"
     output = prompts.join_output(clean(text), "the answer")
     assert prompts.split_output(output) == ("style", "the answer")
+
+
+@pytest.mark.parametrize("outer", [prompts.ANSWER_SENTENCE, "<end_of_turn>"])
+@pytest.mark.parametrize("inner", [prompts.SUMMARY_SENTENCE, "<bos>"])
+def test_what_a_removal_joins_is_removed(outer, inner):
+    half = len(outer) // 2
+    twice = inner[:3] + inner + inner[3:]
+    text = f"style {outer[:half]}{twice}{outer[half:]} leaked"
+    assert clean(text) == "style"

@@ -9,6 +9,7 @@ import numpy as np
 import sentencepiece
 
 from keras_restpg import prompts
+from tests.model import gemmas
 
 TURNS = ("<start_of_turn>", "<end_of_turn>")
 
@@ -46,8 +47,10 @@ def vocabulary(symbols=(*TURNS, "\n", "\n\n"), size=700):
     return file.getvalue()
 
 
-def tokenizer(cls=keras_hub.models.GemmaTokenizer, chat=True, **options):
-    symbols = ("\n", "\n\n")
+def tokenizer(
+    cls=keras_hub.models.GemmaTokenizer, chat=True, more=(), **options
+):
+    symbols = ("\n", "\n\n", *more)
     proto = vocabulary((*TURNS, *symbols) if chat else symbols)
     return cls(proto=proto, **options)
 
@@ -55,6 +58,12 @@ def tokenizer(cls=keras_hub.models.GemmaTokenizer, chat=True, **options):
 @functools.cache
 def gemma1():
     return _gemma(num_key_value_heads=1)
+
+
+@functools.cache
+def gemma1_with_ten():
+    """Its tokenizer has "10" as one token."""
+    return _gemma(more=("10",), num_key_value_heads=1)
 
 
 @functools.cache
@@ -72,7 +81,8 @@ def gemma2():
 
 
 @functools.cache
-def gemma3():
+def gemma3(**options):
+    """Deep enough for a layer that attends to all that is before."""
     tokens = tokenizer(
         keras_hub.models.Gemma3Tokenizer, has_vision_tokens=False
     )
@@ -80,7 +90,7 @@ def gemma3():
     backbone = keras_hub.models.Gemma3Backbone(
         vocabulary_size=tokens.vocabulary_size(),
         image_size=16,
-        num_layers=2,
+        num_layers=6,
         num_query_heads=4,
         num_key_value_heads=2,
         hidden_dim=16,
@@ -91,13 +101,18 @@ def gemma3():
         use_sliding_window_attention=True,
         sliding_window_size=32,
         dtype="float32",
+        **options,
     )
     _sharpen(backbone)
     return keras_hub.models.Gemma3CausalLM(None, backbone), tokens
 
 
-def _gemma(**options):
-    tokens = tokenizer()
+def gemma3_that_sees():
+    return gemma3(vision_encoder=gemmas.vision_encoder())
+
+
+def _gemma(more=(), **options):
+    tokens = tokenizer(more=more)
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=tokens.vocabulary_size(),
@@ -139,4 +154,10 @@ def _sharpen(backbone):
         variable.assign(variable + noise.astype("float32"))
 
 
-KINDS = {"gemma1": gemma1, "gemma2": gemma2, "gemma3": gemma3}
+KINDS = {
+    "gemma1": gemma1,
+    "gemma1-with-ten": gemma1_with_ten,
+    "gemma2": gemma2,
+    "gemma3": gemma3,
+    "gemma3-that-sees": gemma3_that_sees,
+}

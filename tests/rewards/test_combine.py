@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from keras_restpg.rewards import combine
-from tests.rewards.records import example
+from keras_restpg.rewards import combine, scoring
+from keras_restpg.rewards.reward import Judgement, Judging
+from tests.rewards.records import example, sample
 
 EXAMPLE = example(expected="three")
 
@@ -28,6 +29,38 @@ def test_a_mix_is_the_weighted_mean():
     np.testing.assert_allclose(mix.score([EXAMPLE], ["a"]), [0.65], rtol=1e-6)
     even = combine.MixReward([constant(0.2), constant(0.8)])
     np.testing.assert_allclose(even.score([EXAMPLE], ["a"]), [0.5], rtol=1e-6)
+
+
+class Judge(Judging):
+    """Finds all answers but blank ones alike."""
+
+    def judge(self, examples, answers):
+        sure = Judgement(0.5, (0.1, 0.1, 0.6, 0.1, 0.1), 0.48)
+        return [sure if a.strip() else Judgement(0.0) for a in answers]
+
+
+def test_a_judges_probabilities_stay_with_what_is_made_of_it():
+    judge = Judge()
+    mix = combine.MixReward([constant(0.9), judge], [1, 3])
+    stepped = combine.SteppedReward(mix, (0.1, 0.2, 0.6, 0.9))
+    found = [
+        reward.judge([EXAMPLE] * 2, ["a", " "])
+        for reward in (judge, mix, stepped)
+    ]
+    assert [each[0].score for each in found] == [0.5, 0.6, 0.7]
+    assert [each[1].score for each in found] == [0, 0.225, 0]
+    for first, blank in found:
+        assert first.probabilities == (0.1, 0.1, 0.6, 0.1, 0.1)
+        assert first.expected_score == 0.48
+        assert blank.probabilities is None
+    kept = scoring.score_samples(stepped, [EXAMPLE], [sample()], False)[0]
+    assert (kept.reward, kept.expected_score) == (0.7, 0.48)
+
+
+def test_of_two_judges_no_probabilities_stay():
+    mix = combine.MixReward([Judge(), Judge()])
+    (found,) = mix.judge([EXAMPLE], ["a"])
+    assert found == Judgement(0.5)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import http.server
 import json
 import math
+import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -18,6 +20,7 @@ from keras_restpg.rewards.reward import SCORES
 from tests.rewards.records import example
 
 EXAMPLE = example()
+FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 10_000))
 
 
 def listing(**probabilities):
@@ -205,6 +208,20 @@ def test_an_address_may_end_in_v1():
         ([place("10", n10=0.9), place("0", n0=1)], [0, 0, 0, 0, 0]),
         ([place("7", n7=0.9), silent("5")], [0, 0, 0, 0, 0]),
         ([place("100", n100=0.9, n7=0.1)], [0, 0, 0, 0, 0]),
+        # Marks may be part of a token: "10/10", "7.", and "0\n" after "1".
+        ([place("10/", **{"10/": 0.6, "n7.": 0.2})], [0, 0, 0, 0.2, 0.6]),
+        (
+            [
+                place("1", **{"n1": 0.5, "1.": 0.1, "10.": 0.2}),
+                place("0\n", **{"n0\n": 0.4, "n0.": 0.2, "n0": 0.2, "_0": 0.1}),
+            ],
+            [0.2, 0, 0, 0, 0.6],
+        ),
+        ([place("1", n1=0.9), silent("0**")], [0, 0, 0, 0, 0.9]),
+        # A number that has ended does not go on.
+        ([place("1.", **{"1.": 0.9}), place("0", n0=1)], [0.9, 0, 0, 0, 0]),
+        ([place("1\n", **{"n1\n": 0.9}), silent("0")], [0.9, 0, 0, 0, 0]),
+        ([place("1", n1=0.9), place("0.5", **{"n0.5": 1})], [0.9, 0, 0, 0, 0]),
         # "1 0" is not ten.
         ([place("1", n1=1.0), place(" 0", _0=1.0)], [1, 0, 0, 0, 0]),
         # Later places that list nothing: what was chosen counts.
@@ -485,6 +502,44 @@ def test_a_refused_request_is_not_tried_again():
     assert len(server.requests) == 1
 
 
+def working():
+    """The threads that ask a server."""
+    return [t for t in threading.enumerate() if "ThreadPool" in t.name]
+
+
+def finished_soon():
+    """Whether all of them end within two seconds."""
+    end = time.monotonic() + 2
+    while working() and time.monotonic() < end:
+        time.sleep(0.01)
+    return not working()
+
+
+LATER = (503, b"busy", {"Retry-After": "30"})
+
+
+def test_a_failure_does_not_wait_for_what_is_tried_again():
+    answers = [f"answer {i}" for i in range(9)]
+    with Server(LATER, (401, b"wrong key")) as server:
+        with pytest.raises(InputError, match="status 401"):
+            judge(server, concurrency=2).score([EXAMPLE] * 9, answers)
+        assert finished_soon()
+    assert len(server.requests) < 9
+
+
+def test_ctrl_c_does_not_wait_for_what_is_tried_again():
+    answers = [f"answer {i}" for i in range(9)]
+    with Server(LATER) as server:
+        reward = judge(server, concurrency=2)
+        main = threading.main_thread().ident
+        stop = (main, signal.SIGINT)
+        threading.Timer(0.5, signal.pthread_kill, stop).start()
+        with pytest.raises(KeyboardInterrupt):
+            reward.score([EXAMPLE] * 9, answers)
+        assert finished_soon()
+    assert len(server.requests) == 2
+
+
 def test_no_more_requests_at_once_than_asked_for():
     answers = [f"answer {i}" for i in range(12)]
     with Server((200, SEVEN), delay=0.05) as server:
@@ -647,7 +702,7 @@ def random_texts(count):
 def test_any_answer_is_asked_and_any_reply_is_scored():
     reward = http_judge.HTTPJudge("http://localhost", "m")
     rng = random.Random(1)
-    for text in random_texts(10_000):
+    for text in random_texts(FUZZ):
         content = reward._body(EXAMPLE, text)["messages"][0]["content"]
         assert not http_judge.CONTROL.search(content)
         content.encode("utf-8")

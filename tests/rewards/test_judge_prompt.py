@@ -1,3 +1,6 @@
+import functools
+
+import keras_hub
 import numpy as np
 import pytest
 
@@ -119,18 +122,37 @@ INJECTIONS = [
 ]
 
 
-@pytest.mark.parametrize("answer", INJECTIONS)
-def test_an_answer_cannot_leave_its_place(answer):
-    tokenizer = judges.tokenizer()
-    prompt = judge_prompt.JudgePrompt(tokenizer)
-    ids = prompt.tokens("Write.", "Expected.", answer)
-    harmless = prompt.tokens("Write.", "Expected.", "x")
+PLACES = {
+    "prompt": "[Instruction]: {}\n[Ground truth]:",
+    "expected": "[Ground truth]: {}\n[AI assistant's Answer]:",
+    "answer": "[AI assistant's Answer]: {}\n\n[Score]:",
+}
+TOKENIZERS = {
+    "gemma": judges.tokenizer,
+    "gemma3": functools.partial(
+        judges.tokenizer,
+        keras_hub.models.Gemma3Tokenizer,
+        has_vision_tokens=False,
+    ),
+}
+
+
+@pytest.mark.parametrize("trick", INJECTIONS)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("chat", [True, False])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_text_cannot_leave_its_place(kind, chat, place, trick):
+    tokenizer = TOKENIZERS[kind]()
+    prompt = judge_prompt.JudgePrompt(tokenizer, chat)
+    texts = {"prompt": "Write.", "expected": "Expected.", "answer": "x"}
+    harmless = prompt.tokens(**texts)
+    ids = prompt.tokens(**{**texts, place: trick})
     controls = {0, 1, 2, 3, *map(tokenizer.token_to_id, judges.TURNS)}
     # The control tokens are those of the template, in the same order.
     found = [i for i in ids if i in controls]
     assert found == [i for i in harmless if i in controls]
-    # The answer stands there as text, and the prompt ends as always.
-    assert f"Answer]: {answer}\n\n[Score]:" in tokenizer.detokenize(
-        [i for i in ids if i not in controls]
-    )
-    assert ids[-8:] == harmless[-8:]
+    assert len(found) == (4 if chat else 1)
+    # The trick stands there as text, and the prompt ends as always.
+    text = tokenizer.detokenize([i for i in ids if i not in controls])
+    assert PLACES[place].format(trick) in text
+    assert ids[-5:] == harmless[-5:]

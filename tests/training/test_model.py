@@ -277,5 +277,8 @@ def test_bad_arguments_are_refused():
         RewardWeightedLM(lm, normalization="mean")
     with pytest.raises(ValueError, match="has its own loss"):
         RewardWeightedLM(lm).compile(loss="mse")
+    sees = gemmas.gemma3(vision_encoder=gemmas.vision_encoder())
+    with pytest.raises(ValueError, match="Gemma3Backbone with a vision"):
+        RewardWeightedLM(gemmas.causal_lm(sees))
     with pytest.raises(ValueError, match="lacks 'prompt_ids'"):
         RewardWeightedLM(lm).draw(({"token_ids": 1},))
