@@ -10,9 +10,10 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
   the last argument is not used after the call: its memory may be reused.
 - `recomputed(function)`: `function` whose intermediate values are computed
   anew in the backward pass instead of being kept.
-- `reshape(x, shape)`: `keras.ops.reshape` of a tensor, which searches the
-  shape for symbolic tensors: an eager step of sampling spends a fifth of its
-  time there.
+- `pick(rows, index)`: `rows[n, index[n]]` for each n. An eager step of
+  sampling does this and the next often enough for `keras.ops`' own checks of
+  their arguments to take a tenth of its time.
+- `reshape(x, shape)`: the tensor in another shape.
 - `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in
   place where the backend can.
 - `sum_over_chunks(function, arrays)`: the sum of `function(*chunk)` over the
@@ -30,6 +31,7 @@ _NAMES = (
     "StepsMixin",
     "cache_compilations",
     "compiled",
+    "pick",
     "recomputed",
     "reshape",
     "sum_over_chunks",

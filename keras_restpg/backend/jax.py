@@ -41,6 +41,12 @@ def recomputed(function):
     return jax.checkpoint(function)
 
 
+def pick(rows, index):
+    """One gather along the second axis."""
+    index = index.reshape(-1, *(1,) * (rows.ndim - 1))
+    return jax.numpy.take_along_axis(rows, index, axis=1)[:, 0]
+
+
 def reshape(x, shape):
     """`jax.numpy.reshape`."""
     return jax.numpy.reshape(x, shape)

@@ -19,6 +19,11 @@ def recomputed(function):
     return tf.recompute_grad(function)
 
 
+def pick(rows, index):
+    """`tf.gather` with a batch dimension."""
+    return tf.gather(rows, index, axis=1, batch_dims=1)
+
+
 def reshape(x, shape):
     """`tf.reshape`."""
     return tf.reshape(x, shape)

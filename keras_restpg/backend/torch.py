@@ -30,6 +30,11 @@ def recomputed(function):
     )
 
 
+def pick(rows, index):
+    """Indexing by two vectors."""
+    return rows[torch.arange(len(rows), device=rows.device), index.long()]
+
+
 def reshape(x, shape):
     """`torch.reshape`."""
     return torch.reshape(x, shape)

@@ -16,6 +16,8 @@ a sort would cut them in an arbitrary order.
 
 from keras import ops
 
+from keras_restpg import backend
+
 # Words are summed in blocks of this many: a draw finds its block, then its
 # word within the block, so that no running sum over the vocabulary is needed.
 _BLOCK = 512
@@ -75,7 +77,7 @@ def most_probable(logits):
     """
     blocks = _in_blocks(logits, -float("inf"))
     block = ops.argmax(ops.max(blocks, axis=-1), axis=-1)
-    word = ops.argmax(_pick(blocks, block), axis=-1)
+    word = ops.argmax(backend.pick(blocks, block), axis=-1)
     return ops.cast(block * _BLOCK + word, "int32")
 
 
@@ -119,24 +121,17 @@ def _draw(blocks, sums, floor, uniform):
     running = ops.cumsum(sums, axis=-1)
     target = uniform * running[:, -1]
     block = _count(running <= target[:, None], sums.shape[-1])
-    chosen = _pick(blocks, block)
+    chosen = backend.pick(blocks, block)
     weights = ops.where(chosen > floor[:, None], chosen, 0.0)
-    before = _pick(running, block) - _pick(sums, block)
+    before = backend.pick(running, block) - backend.pick(sums, block)
     within = ops.cumsum(weights, axis=-1)
     word = _count(within <= (target - before)[:, None], _BLOCK)
     # Rounding can point past the block's last word: take its heaviest then.
     heaviest = ops.cast(ops.argmax(weights, axis=-1), "int32")
-    word = ops.where(_pick(weights, word) > 0.0, word, heaviest)
-    return block * _BLOCK + word, _pick(weights, word)
+    word = ops.where(backend.pick(weights, word) > 0.0, word, heaviest)
+    return block * _BLOCK + word, backend.pick(weights, word)
 
 
 def _count(flags, size):
     counted = ops.sum(ops.cast(flags, "int32"), axis=-1)
     return ops.minimum(counted, size - 1)
-
-
-def _pick(rows, index):
-    """rows[n, index[n]] for each n."""
-    shape = (-1, 1) + (1,) * (len(rows.shape) - 2)
-    picked = ops.take_along_axis(rows, ops.reshape(index, shape), axis=1)
-    return picked[:, 0]
