@@ -48,7 +48,25 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _demo_parser(commands)
+    _run_parser(commands)
+    _add(commands, "recipe", _recipe, "print the paper's recipe as TOML")
+    status = _add(commands, "status", _status, "how far a run has come")
+    status.add_argument("out", metavar="DIR")
+    _write_parser(commands)
+    _judge_parser(commands)
+    data = _group(commands, "data", "look at a data set")
+    stats = _add(data, "stats", _stats, "its sizes, as in Table 2")
+    stats.add_argument("folder", help="of <task>_train.jsonl and so on")
+    contriever = _group(commands, "contriever", "the paper's retriever")
+    about = "turn the public files into a KerasHub preset"
+    convert = _add(contriever, "convert", _contriever, about)
+    convert.add_argument("source", help="folder of pytorch_model.bin")
+    convert.add_argument("target", help="folder of the preset to write")
+    return parser
 
+
+def _demo_parser(commands):
     demo = _add(commands, "demo", _demo, "all four methods in a small world")
     size = demo.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="under two minutes")
@@ -65,6 +83,8 @@ def _parser():
     )
     _talk(demo)
 
+
+def _run_parser(commands):
     run = _add(commands, "run", _run, "run, or continue, a recipe")
     run.add_argument("recipe", help="TOML; see `keras-restpg recipe`")
     run.add_argument("--out", help="run directory; default: runs/<recipe>")
@@ -79,10 +99,8 @@ def _parser():
     run.add_argument("--tensorboard", metavar="DIR", help="write its logs")
     _talk(run)
 
-    _add(commands, "recipe", _recipe, "print the paper's recipe as TOML")
-    status = _add(commands, "status", _status, "how far a run has come")
-    status.add_argument("out", metavar="DIR")
 
+def _write_parser(commands):
     write = _add(commands, "write", _write, "write for one user")
     write.add_argument("out", metavar="DIR", help="a finished run's directory")
     write.add_argument("prompt")
@@ -96,6 +114,8 @@ def _parser():
     write.add_argument("--drafts", type=_positive, default=1)
     write.add_argument("--seed", type=int, default=0)
 
+
+def _judge_parser(commands):
     judge = _add(commands, "judge", _judge, "score a file of predictions")
     judge.add_argument("predictions")
     judge.add_argument("references")
@@ -108,16 +128,6 @@ def _parser():
     judge.add_argument(
         "--out", metavar="FILE", help="write each score, a line of JSON each"
     )
-    data = _group(commands, "data", "look at a data set")
-    stats = _add(data, "stats", _stats, "its sizes, as in Table 2")
-    stats.add_argument("folder", help="of <task>_train.jsonl and so on")
-
-    contriever = _group(commands, "contriever", "the paper's retriever")
-    about = "turn the public files into a KerasHub preset"
-    convert = _add(contriever, "convert", _contriever, about)
-    convert.add_argument("source", help="folder of pytorch_model.bin")
-    convert.add_argument("target", help="folder of the preset to write")
-    return parser
 
 
 def _add(commands, name, command, about):
