@@ -116,6 +116,27 @@ def test_how_a_server_is_reached_is_no_other_reward(finished):
     )
 
 
+def test_settings_tell_rewards_of_one_class_apart():
+    from keras_restpg.rewards import MixReward, RougeReward, SteppedReward
+    from keras_restpg.training.steps import reward_name
+
+    one, other = RougeReward("rouge1"), RougeReward("rougeL")
+    rewards = [
+        one,
+        other,
+        SteppedReward(one),
+        SteppedReward(other),
+        SteppedReward(one, (0.1, 0.2, 0.3, 0.4)),
+        MixReward([one, other]),
+        MixReward([one, other], [1, 2]),
+        SteppedReward(len),
+        SteppedReward(max),
+    ]
+    names = [json.dumps(reward_name(PLAIN, each)) for each in rewards]
+    assert len(set(names)) == len(rewards)
+    assert names[0] == json.dumps(reward_name(PLAIN, RougeReward("rouge1")))
+
+
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_other_documents_are_noticed(finished, tmp_path, split):
     out = tmp_path / "run"

@@ -15,6 +15,7 @@ from keras_restpg.rewards.reward import (
     Reward,
     check_aligned,
     checked,
+    description,
     judgements,
 )
 
@@ -34,6 +35,7 @@ class FunctionReward(Reward):
 
     def __init__(self, function):
         self.function = function
+        self.settings = description(function)
 
     def score(self, examples, answers):
         check_aligned(examples, answers)
@@ -70,6 +72,8 @@ class MixReward(Judging):
                 f"weights={weights}"
             )
         self.weights = self.weights / self.weights.sum()
+        parts = [description(reward) for reward in self.rewards]
+        self.settings = [self.weights.tolist(), parts]
 
     def judge(self, examples, answers):
         parts = [judgements(r, examples, answers) for r in self.rewards]
@@ -113,6 +117,7 @@ class SteppedReward(Judging):
                 "`cutoffs` must be four increasing numbers. "
                 f"Received: {cutoffs}"
             )
+        self.settings = [self.cutoffs.tolist(), description(self.reward)]
 
     def judge(self, examples, answers):
         found = judgements(self.reward, examples, answers)

@@ -52,6 +52,7 @@ class RougeReward(Reward):
             )
         self.kind = kind
         self.measure = measure
+        self.settings = [kind, measure, use_stemmer]
         self._scorer = rouge_scorer.RougeScorer(
             [kind], use_stemmer=use_stemmer, tokenizer=tokenizer
         )

@@ -61,6 +61,11 @@ class Reward:
     `judge(examples, answers) -> list[Judgement]`, whose probabilities and
     expected scores are then kept with the samples.
 
+    Attributes:
+        settings: JSON values that tell it from others of its class, None
+            where there is nothing to tell. A run directory scores its samples
+            anew where they differ.
+
     Example:
         ```python
         class Length(Reward):
@@ -68,6 +73,8 @@ class Reward:
                 return np.array([min(1, len(a) / 1000) for a in answers])
         ```
     """
+
+    settings = None
 
     def score(self, examples, answers):
         """Rewards of `answers`.
@@ -92,6 +99,14 @@ class Judging(Reward):
     def judge(self, examples, answers):
         """Judgements of `answers`: list of `Judgement`, one each."""
         raise NotImplementedError
+
+
+def description(reward):
+    """What tells a reward, or a callable, from another, JSON values."""
+    named = reward if hasattr(reward, "__qualname__") else type(reward)
+    name = f"{named.__module__}.{named.__qualname__}"
+    settings = getattr(reward, "settings", None)
+    return name if settings is None else [name, settings]
 
 
 def judgements(reward, examples, answers):

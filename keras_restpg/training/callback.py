@@ -47,8 +47,8 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         examples: list of `Example` to train on.
         judge: the reward: a `Reward`, or a callable
             `(example, answer) -> number from 0 to 1`. A run directory knows
-            it by `recipe.reward` and its class or name: what is scored
-            already is not scored again by another one that shares these.
+            it by `recipe.reward`, its class or name, and its `settings`: what
+            is scored already is not scored again by another that shares these.
         retriever: chooses the documents of each prompt; None: BM25.
         validation: list of `Example` of other users; empty: the last weights
             of a stage count as its best.

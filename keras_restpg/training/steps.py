@@ -10,6 +10,7 @@ import json
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
 from keras_restpg.records import Reasoning
+from keras_restpg.rewards.reward import description
 from keras_restpg.training.examples import supervised
 from keras_restpg.training.expectation import Rule, keep
 
@@ -163,11 +164,10 @@ def reward_name(recipe, judge):
 
     How a server is reached does not: a longer timeout is no other judge.
     """
-    named = judge if hasattr(judge, "__qualname__") else type(judge)
     settings = _flat(recipe.reward)
     for name in ("url", "timeout", "retries"):
         del settings[name]
-    return [settings, f"{named.__module__}.{named.__qualname__}"]
+    return [settings, description(judge)]
 
 
 def digest_of(records):
