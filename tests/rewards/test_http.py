@@ -527,6 +527,15 @@ def test_a_failure_does_not_wait_for_what_is_tried_again():
     assert len(server.requests) < 9
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as Python begins with it; a worker of pytest may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_does_not_wait_for_what_is_tried_again():
     answers = [f"answer {i}" for i in range(9)]
     with Server(LATER) as server:
