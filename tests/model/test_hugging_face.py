@@ -95,4 +95,4 @@ def test_logits_of_a_shared_prefix_equal_transformers(made):
         with torch.no_grad():
             theirs = model(ids).logits[0, len(head) :].numpy()
         found = ours[0, row, : len(tail)]
-        np.testing.assert_allclose(found, theirs, atol=1e-5)
+        np.testing.assert_allclose(found, theirs, rtol=1e-5, atol=1e-5)
