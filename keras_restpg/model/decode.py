@@ -78,9 +78,8 @@ class Decoder:
         hidden, memory = prefix.forward(
             self.backbone, token_ids[:, None], positions, mask
         )
-        last = ops.reshape(lengths - 1, (prompts, 1, 1))
-        hidden = ops.take_along_axis(hidden[:, 0], last, axis=1)
-        logits = prefix.logits(self.backbone, hidden[:, 0])
+        last = backend.pick(hidden[:, 0], lengths - 1)
+        logits = prefix.logits(self.backbone, last)
         return memory.as_prefix().as_tree(), logits
 
     def _first(self, logits, temperature, top_p, uniforms):
@@ -171,8 +170,7 @@ class Decoder:
             tokens = nucleus.sample(
                 flat, uniforms, temperature, top_p, self.top_k
             )
-        chosen = ops.take_along_axis(flat, tokens[:, None], axis=1)[:, 0]
-        log_probs = chosen - ops.logsumexp(flat, axis=-1)
+        log_probs = backend.pick(flat, tokens) - ops.logsumexp(flat, axis=-1)
         return ops.reshape(tokens, shape), ops.reshape(log_probs, shape)
 
     def _ends(self, tokens):
