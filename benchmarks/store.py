@@ -105,7 +105,7 @@ def resume(folder, recipe, model, fingerprints):
     """Seconds until what `fill` left is read back."""
     from keras_restpg.records import Sample, Score
     from keras_restpg.store import RunDirectory
-    from keras_restpg.training.checkpoints import Checkpoints
+    from keras_restpg.store.checkpoints import Checkpoints
 
     begun = time.perf_counter()
     with RunDirectory(folder).open(recipe) as run:
@@ -135,7 +135,7 @@ def main():
     )
     from keras_restpg.recipe import Recipe
     from keras_restpg.store import RunDirectory
-    from keras_restpg.training.checkpoints import Checkpoints
+    from keras_restpg.store.checkpoints import Checkpoints
     from keras_restpg.training.model import RewardWeightedLM
     from keras_restpg.training.optimizer import paper_optimizer
 

@@ -14,8 +14,8 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras  # noqa: E402
 
 import keras_restpg as restpg  # noqa: E402
-from keras_restpg.data.world import World  # noqa: E402
-from keras_restpg.data.world.tokenizer import tokenizer_proto  # noqa: E402
+from keras_restpg.demo.world import World  # noqa: E402
+from keras_restpg.demo.world.tokenizer import tokenizer_proto  # noqa: E402
 from keras_restpg.model.scratch import make_gemma  # noqa: E402
 from keras_restpg.recipe import from_dict  # noqa: E402
 

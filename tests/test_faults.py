@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.rewards.test_http import SEVEN, Server
-from tests.training.test_callback import outcome
+from tests.self_training.test_callback import outcome
 
 WORDS = "warm cold old new red blue tall small".split()
 SETTINGS = {
@@ -71,7 +71,7 @@ def start(arguments, out):
     return subprocess.Popen(
         [
             sys.executable,
-            *("-m", "keras_restpg.cli"),
+            *("-m", "keras_restpg.cli.main"),
             *arguments,
             f"--out={out}",
             "--log-json",

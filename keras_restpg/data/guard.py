@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 
-from keras_restpg.words import ngrams, words
+from keras_restpg.data.words import ngrams, words
 
 # Possessive, and only from where a run begins: linear in the text's length.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+")

@@ -10,9 +10,9 @@ import nltk
 import numpy as np
 from nltk.translate.meteor_score import single_meteor_score
 
+from keras_restpg.data.words import words_and_marks
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.overlap import RougeReward
-from keras_restpg.words import words_and_marks
 
 
 class _NoWordNet:

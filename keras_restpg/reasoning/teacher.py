@@ -18,7 +18,7 @@ import dataclasses
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
-from keras_restpg.reasoning.text import clean, copied_share
+from keras_restpg.reasoning.leaks import clean, copied_share
 from keras_restpg.records import Reasoning
 
 

@@ -18,8 +18,8 @@ import tokenizers
 from keras import ops
 
 from keras_restpg.errors import InputError
+from keras_restpg.model.embedder import BucketedEmbedder
 from keras_restpg.retrieval.dense import DenseRetriever
-from keras_restpg.retrieval.embedding import BucketedEmbedder
 
 _ANEW = (
     "Download the files of facebook/contriever anew and convert them with "

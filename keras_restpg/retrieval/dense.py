@@ -68,7 +68,7 @@ class DenseRetriever(Retriever):
         """
         import keras_hub
 
-        from keras_restpg.retrieval.embedding import TextEmbedder
+        from keras_restpg.model.embedder import TextEmbedder
 
         load = keras_hub.models.TextEmbedder.from_preset
         try:

@@ -5,8 +5,8 @@ import logging
 import bm25s
 import numpy as np
 
+from keras_restpg.data.words import words
 from keras_restpg.retrieval.retriever import Retriever, indexed_text
-from keras_restpg.words import words
 
 # It tells of every index that it builds.
 logging.getLogger("bm25s").setLevel(logging.WARNING)

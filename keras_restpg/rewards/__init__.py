@@ -5,7 +5,6 @@ from keras_restpg._lazy import lazy
 # Public name -> the file that holds it. Loaded on first use: the judge needs
 # a backend, ROUGE does not.
 _PUBLIC = {
-    "Diagnostics": "diagnostics",
     "EmbeddingReward": "embedding",
     "FunctionReward": "combine",
     "HTTPJudge": "http",
@@ -15,9 +14,7 @@ _PUBLIC = {
     "Reward": "reward",
     "RougeReward": "overlap",
     "SteppedReward": "combine",
-    "diagnose": "diagnostics",
     "score_samples": "scoring",
-    "select": "selection",
 }
 
 __all__ = list(_PUBLIC)

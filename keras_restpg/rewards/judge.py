@@ -17,6 +17,7 @@ to `max_tokens` tokens each, so that no text can outgrow the judge.
 import keras_hub
 
 from keras_restpg.model import prefix
+from keras_restpg.model.scorers import SharedScorer, StockScorer
 from keras_restpg.rewards.judge_prompt import JudgePrompt
 from keras_restpg.rewards.reward import (
     Judgement,
@@ -24,7 +25,6 @@ from keras_restpg.rewards.reward import (
     check_aligned,
     judgement_of,
 )
-from keras_restpg.rewards.scorers import SharedScorer, StockScorer
 
 # Examples whose token sequences are held at once.
 _AT_ONCE = 256

@@ -19,11 +19,11 @@ what remains of each is what is scored: for Gemma "1", "3", "5", "7", and
 """
 
 import dataclasses
-import os
 
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg.model.scorers import common_length
 from keras_restpg.model.text import Codec
 from keras_restpg.rewards.reward import CRITERIA
 
@@ -117,11 +117,6 @@ def criteria_after(encode, context, separator):
         tails=tails,
         chain=chain,
     )
-
-
-def common_length(sequences):
-    """How many first tokens all `sequences` (lists of int) share."""
-    return len(os.path.commonprefix(sequences))
 
 
 class JudgePrompt:

@@ -24,8 +24,8 @@ class RougeReward(Reward):
             compared. LongLaMP does not.
         tokenizer: object with `tokenize(text) -> list[str]`, or None for
             rouge-score's own, which keeps lower-cased `a-z0-9` words and so
-            gives 0 for text without any. `keras_restpg.words.WordTokenizer`
-            knows every script.
+            gives 0 for text without any.
+            `keras_restpg.data.words.WordTokenizer` knows every script.
 
     Raises:
         ValueError: unknown `kind` or `measure`.

@@ -2,7 +2,7 @@
 
 from keras_restpg.store.files import Files
 from keras_restpg.store.lock import Lock
-from keras_restpg.store.run import RunDirectory
+from keras_restpg.store.run_directory import RunDirectory
 from keras_restpg.store.shards import Shards
 
 __all__ = ["Files", "Lock", "RunDirectory", "Shards"]

@@ -5,9 +5,9 @@ import itertools
 import keras
 import numpy as np
 
-from keras_restpg.data.batches import Batches
-from keras_restpg.data.features import tokenize
 from keras_restpg.records import TrainingExample
+from keras_restpg.training.batches import Batches
+from keras_restpg.training.features import tokenize
 from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import WarmupLinearDecay
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import strategies as st
 
 from keras_restpg.data import drop_near_copies, scrub
+from keras_restpg.data.words import words
 from keras_restpg.records import Document, Example
-from keras_restpg.words import words
 
 
 def example(expected, *documents, user="u"):

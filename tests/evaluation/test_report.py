@@ -20,8 +20,8 @@ from keras_restpg.records import (
     Score,
     ScoredSample,
 )
-from keras_restpg.rewards.diagnostics import diagnose
-from keras_restpg.rewards.selection import select
+from keras_restpg.self_training.diagnostics import diagnose
+from keras_restpg.self_training.selection import select
 from keras_restpg.store import RunDirectory
 from tests.rewards.records import scored
 

@@ -8,7 +8,8 @@ import pytest
 from keras import ops
 
 from keras_restpg import prompts
-from keras_restpg.rewards import judge, scorers, scoring
+from keras_restpg.model import scorers
+from keras_restpg.rewards import judge, scoring
 from keras_restpg.rewards.reward import CRITERIA, SCORES
 from tests.rewards import judges
 from tests.rewards.records import example, sample

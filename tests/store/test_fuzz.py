@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from keras_restpg.errors import InputError
 from keras_restpg.recipe import Recipe
 from keras_restpg.records import Reasoning, Sample, Score
-from keras_restpg.status import status
+from keras_restpg.run.status import status
 from keras_restpg.store import Lock, RunDirectory
 from keras_restpg.store import lock as locks
 from keras_restpg.store.arrays import from_bytes, to_bytes
+from keras_restpg.store.checkpoints import Checkpoints
 from keras_restpg.store.files import digest
-from keras_restpg.training.checkpoints import Checkpoints
 
 CASES = int(os.environ.get("KERAS_RESTPG_FUZZ", "100"))
 fuzz = settings(max_examples=CASES, deadline=None)

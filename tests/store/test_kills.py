@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.training.test_callback import outcome
+from tests.self_training.test_callback import outcome
 
 KILLS = int(os.environ.get("KERAS_RESTPG_KILLS", "3"))
 KEPT = ("samples", "scores", "weights", "reasoning", "base", "test")

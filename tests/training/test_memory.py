@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from keras_restpg.data.batches import Batches
-from keras_restpg.data.features import tokenize
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.records import TrainingExample
+from keras_restpg.training.batches import Batches
+from keras_restpg.training.features import tokenize
 from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import paper_optimizer
 from tests.model import vocabulary

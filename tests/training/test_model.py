@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_restpg.data import batches, features
-from keras_restpg.training import loss
+from keras_restpg.training import batches, features, loss
 from keras_restpg.training.model import RewardWeightedLM
 from tests.model import gemmas
 from tests.training import reference

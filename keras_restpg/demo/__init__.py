@@ -1,0 +1,1 @@
+"""Four methods in a small made-up world, and the world."""

@@ -1,0 +1,1 @@
+"""The shared-prefix Gemma: forward, sampling, scoring."""

@@ -1,0 +1,1 @@
+"""A recipe and its run: build the parts, run, status, write."""

@@ -1,0 +1,265 @@
+"""From a recipe's settings to the parts of a run.
+
+Whatever is missing or does not fit is refused here, before anything is
+computed.
+"""
+
+import dataclasses
+import os
+import pathlib
+
+from keras_restpg import prompts
+from keras_restpg.data import drop_near_copies, scrub
+from keras_restpg.data.longlamp import load_folder
+from keras_restpg.errors import InputError
+from keras_restpg.model.engine import Sampling, SamplingEngine
+from keras_restpg.model.scratch import make_gemma, make_vocabulary
+from keras_restpg.model.text import Codec
+from keras_restpg.self_training.steps import short
+from keras_restpg.store.files import Files
+from keras_restpg.training.base import train_base
+
+SCRATCH = "scratch"
+# Environment variable with the key that a judge's server asks for.
+API_KEY = "KERAS_RESTPG_API_KEY"
+
+
+def load_splits(recipe, progress):
+    """The examples of the three splits, `{"train", "val", "test"}`.
+
+    Args:
+        recipe: a `Recipe`.
+        progress: a `Progress`, told how many near copies were taken out.
+
+    Raises:
+        InputError: no folder in the recipe, or files that do not fit.
+    """
+    data = recipe.data
+    if not data.folder:
+        raise InputError(
+            "data.folder is not set: the folder of <task>_train.jsonl, "
+            "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
+            "with --set data.folder=PATH."
+        )
+    limits = {
+        "train": data.max_train,
+        "val": recipe.evaluation.max_validation,
+        "test": data.max_test,
+    }
+    splits = {
+        split: load_folder(data.folder, split, data.tasks, limit, data.template)
+        for split, limit in limits.items()
+    }
+    if data.scrub:
+        splits = {name: scrub(examples) for name, examples in splits.items()}
+    if data.drop_near_copies:
+        for name, examples in splits.items():
+            splits[name], count = drop_near_copies(examples)
+            left_out = len(examples) - len(splits[name])
+            progress.say(
+                f"{name}: {count} documents nearly repeat their target and "
+                f"were taken out, {left_out} examples with them."
+            )
+    return splits
+
+
+def load_generator(recipe, examples, run, progress):
+    """The LLM that is trained, a KerasHub `CausalLM`.
+
+    Args:
+        recipe: a `Recipe`.
+        examples: training examples, for a model from scratch.
+        run: a `RunDirectory`, where such a model's base is kept.
+        progress: a `Progress`.
+    """
+    settings = recipe.model
+    if settings.preset == SCRATCH:
+        causal_lm = _scratch(recipe, examples, run, progress)
+    else:
+        causal_lm = load_preset(settings.preset, settings.dtype)
+    if settings.lora_rank:
+        causal_lm.backbone.enable_lora(settings.lora_rank)
+    if settings.freeze_embeddings:
+        causal_lm.backbone.token_embedding.trainable = False
+    return causal_lm
+
+
+def load_preset(preset, dtype="float32"):
+    """A KerasHub causal LM by name or folder.
+
+    Raises:
+        InputError: there is none, or it needs credentials; with the reason.
+    """
+    import keras_hub
+
+    try:
+        return keras_hub.models.CausalLM.from_preset(preset, dtype=dtype)
+    # Hubs raise errors of many kinds; each is an answer to the setting.
+    except Exception as error:
+        raise InputError(
+            f"The preset {preset!r} can't be loaded "
+            f"({type(error).__name__}: {_first_line(error)}). Give a KerasHub "
+            "preset or a local folder of one; Gemma's weights need an account "
+            "that has accepted their licence (kagglehub.login())."
+        ) from error
+
+
+def make_retriever(recipe, folder=None):
+    """The retriever that `retrieval.method` names.
+
+    Args:
+        recipe: a `Recipe`.
+        folder: the run directory, where vectors are kept; None, or one that
+            is not local: in memory.
+
+    Raises:
+        InputError: a method that embeds, without its preset.
+    """
+    from keras_restpg import retrieval
+
+    settings = recipe.retrieval
+    if settings.method in ("contriever", "dense"):
+        if not settings.preset:
+            raise InputError(
+                f"retrieval.method '{settings.method}' needs "
+                "retrieval.preset: for contriever a folder made by "
+                "`keras-restpg contriever convert`, for dense a KerasHub text "
+                "embedder. Or set retrieval.method to 'bm25'."
+            )
+        cache = _local(folder, "vectors")
+        if settings.method == "contriever":
+            return retrieval.Contriever.from_preset(settings.preset, cache)
+        return retrieval.DenseRetriever.from_preset(settings.preset, cache)
+    if settings.method == "random":
+        return retrieval.Random(recipe.seed)
+    if settings.method == "most_recent":
+        return retrieval.MostRecent()
+    return retrieval.BM25()
+
+
+def _local(folder, name):
+    """A path in a run directory, None where that is not on this machine."""
+    if folder is None or not Files(folder).local:
+        return None
+    return pathlib.Path(folder, name)
+
+
+def make_reward(recipe, folder=None):
+    """The reward that `reward.kind` names.
+
+    Args:
+        recipe: a `Recipe`.
+        folder: as for `make_retriever`, for a server's replies.
+
+    Raises:
+        InputError: a setting that it needs is missing.
+    """
+    from keras_restpg import rewards
+
+    settings = recipe.reward
+    if settings.kind == "judge":
+        return rewards.LLMJudge(load_preset(settings.preset, "bfloat16"))
+    if settings.kind == "http":
+        if not settings.url or not settings.model:
+            raise InputError(
+                "reward.kind 'http' needs reward.url, the server's address, "
+                "and reward.model, the model's name there."
+            )
+        return rewards.HTTPJudge(
+            settings.url,
+            settings.model,
+            api_key=os.environ.get(API_KEY),
+            timeout=settings.timeout,
+            retries=settings.retries,
+            cache=_local(folder, "replies.jsonl"),
+        )
+    reward = rewards.RougeReward(settings.kind)
+    if not settings.cutoffs:
+        return reward
+    try:
+        return rewards.SteppedReward(reward, settings.cutoffs)
+    except ValueError as error:
+        raise InputError(f"reward.cutoffs: {error}") from None
+
+
+def own_reasoning(recipe, examples):
+    """The `Reasoning`s of `reasoning.file`; None where it is not set."""
+    if not recipe.reasons or not recipe.reasoning.file:
+        return None
+    from keras_restpg import reasoning
+
+    return reasoning.load_reasoning(recipe.reasoning.file, examples)
+
+
+def make_teacher(recipe, causal_lm):
+    """A `Teacher`; None for the methods without reasoning."""
+    if not recipe.reasons:
+        return None
+    from keras_restpg import reasoning
+
+    settings = recipe.reasoning
+    teacher = causal_lm
+    if settings.teacher != "self":
+        teacher = load_preset(settings.teacher, "bfloat16")
+    engine = SamplingEngine(
+        teacher,
+        settings.max_prompt_tokens,
+        settings.max_new_tokens,
+        recipe.sampling.memory_mib * 2**20,
+    )
+    sampling = Sampling(
+        1,
+        settings.temperature,
+        recipe.sampling.top_p,
+        seed=f"{recipe.seed}/teacher",
+    )
+    return reasoning.Teacher(
+        reasoning.EngineGenerate(engine, sampling),
+        settings.max_copied,
+        settings.attempts,
+    )
+
+
+def _scratch(recipe, examples, run, progress):
+    texts = [document.text for e in examples for document in e.documents]
+    texts += [f"{e.prompt}\n{e.expected}" for e in examples]
+    claim_base(recipe, texts, run)
+    vocabulary = run.load_bytes("base/vocabulary.spm")
+    if vocabulary is None:
+        # Every prompt and output holds the templates' words.
+        fixed = [prompts.REASONING_PROMPT, prompts.REASONING_OUTPUT]
+        vocabulary = make_vocabulary(
+            texts + fixed * len(examples), recipe.model.vocabulary_size
+        )
+        run.save_bytes("base/vocabulary.spm", vocabulary)
+    causal_lm = make_gemma(vocabulary, recipe.model, recipe.seed)
+    train_or_load_base(causal_lm, texts, recipe, run, progress)
+    return causal_lm
+
+
+def claim_base(recipe, texts, run):
+    """Moves a base of other texts or sizes aside."""
+    inputs = [dataclasses.asdict(recipe.model), recipe.seed, texts]
+    run.stage("base", short(inputs))
+
+
+def train_or_load_base(causal_lm, texts, recipe, run, progress):
+    """A base for a model from scratch, made once for a run directory."""
+    name = "base/base.weights.h5"
+    if run.load_weights(name, causal_lm):
+        return
+    codec = Codec(causal_lm.preprocessor.tokenizer)
+    nll = train_base(causal_lm, codec, texts, recipe, progress)
+    run.log("metrics.jsonl", {"kind": "base", "nll": nll})
+    run.save_weights(name, causal_lm)
+
+
+def check_writable(folder):
+    """Raises InputError where a run directory can't be made."""
+    path = pathlib.Path(folder)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{folder} is a file; a run needs a folder.")
+
+
+def _first_line(error):
+    return (str(error).strip() or "no message").splitlines()[0][:300]

@@ -1,0 +1,257 @@
+"""A whole run: data, base, the method's trainings, evaluation, report."""
+
+import importlib.util
+import os
+
+import keras
+
+from keras_restpg import backend
+from keras_restpg.errors import InputError
+from keras_restpg.evaluation.report import write_report
+from keras_restpg.evaluation.results import Result, method_of
+from keras_restpg.evaluation.tables import main_table
+from keras_restpg.model.engine import Sampling
+from keras_restpg.model.text import Codec
+from keras_restpg.progress import Progress
+from keras_restpg.run import build
+from keras_restpg.self_training.callback import SelfTrainingCallback
+from keras_restpg.self_training.examples import personalize
+from keras_restpg.self_training.outputs import Outputs
+from keras_restpg.self_training.steps import digest_of, short
+from keras_restpg.store import RunDirectory
+from keras_restpg.training.model import RewardWeightedLM
+from keras_restpg.training.optimizer import paper_optimizer
+
+
+class RestPG:
+    """Algorithm 1 in one call, by the recipe's method.
+
+    What is not given is made as the recipe says.
+
+    Args:
+        recipe: a `Recipe`.
+        out: the run directory, a path or URL; one that holds the same recipe
+            is continued.
+        splits: `{"train", "val", "test"}`, each a list of `Example`.
+        causal_lm: the LLM to train, with the base weights.
+        reward: as for `SelfTrainingCallback`.
+        retriever: as for `SelfTrainingCallback`.
+        teacher: as `reasoning` of `SelfTrainingCallback`.
+        optimizer: a Keras optimiser; None: the paper's.
+        progress: a `Progress`.
+        tensorboard: folder for TensorBoard's logs, or None.
+
+    Raises:
+        InputError: settings or data that do not fit, before any training.
+
+    Example:
+    ```python
+    recipe = keras_restpg.Recipe().with_settings(["data.folder=data"])
+    results = RestPG(recipe, "runs/first").run()
+    ```
+    """
+
+    def __init__(
+        self,
+        recipe,
+        out,
+        splits=None,
+        causal_lm=None,
+        reward=None,
+        retriever=None,
+        teacher=None,
+        optimizer=None,
+        progress=None,
+        tensorboard=None,
+    ):
+        build.check_writable(out)
+        _check_steps(recipe)
+        _check_tensorboard(tensorboard)
+        self.recipe = recipe
+        self.progress = progress or Progress()
+        self.splits = splits or build.load_splits(recipe, self.progress)
+        if teacher is None:
+            teacher = build.own_reasoning(recipe, self.splits["train"])
+        self.retriever = retriever
+        self.reward = reward
+        self.run_directory = RunDirectory(out)
+        self.causal_lm = causal_lm
+        self.teacher = teacher
+        self.optimizer = optimizer
+        self.tensorboard = tensorboard
+
+    def run(self):
+        """Runs, or continues, to the end.
+
+        Returns:
+            list of `Result` on the test split, one for each stage.
+        """
+        run = self.run_directory
+        with run.open(self.recipe), self.progress.stoppable():
+            # It tells of what is done anew from here on.
+            run.files.remove("report.html")
+            self.progress.seconds = _seconds(run)
+            backend.cache_compilations(_compiled())
+            # Both may keep files in the run directory, which is ours by now.
+            url = run.files.url
+            self.retriever = self.retriever or build.make_retriever(
+                self.recipe, url
+            )
+            self.reward = self.reward or build.make_reward(self.recipe, url)
+            try:
+                results = self._evaluate(self._train())
+                self._finish(results)
+            finally:
+                run.write_json("seconds.json", self.progress.times())
+            write_report(run, self.splits["test"], results)
+        return results
+
+    def _train(self):
+        recipe, train = self.recipe, self.splits["train"]
+        causal_lm = self.causal_lm = self.causal_lm or build.load_generator(
+            recipe, train, self.run_directory, self.progress
+        )
+        # Before training: a prompt that does not fit ends the run here.
+        self.test_prompts = self._prompts(self.splits["test"])
+        teacher = self.teacher
+        if teacher is None:
+            teacher = build.make_teacher(recipe, causal_lm)
+        model = RewardWeightedLM(
+            causal_lm, recipe.training.normalization, recipe.training.recompute
+        )
+        model.compile(optimizer=self.optimizer or make_optimizer(recipe))
+        training = SelfTrainingCallback(
+            train,
+            self.reward,
+            self.retriever,
+            self.splits["val"],
+            teacher if recipe.reasons else None,
+            recipe.with_settings([f"iterations={recipe.rounds}"]),
+            self.run_directory,
+            self.progress,
+        )
+        callbacks = [training]
+        if self.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(self.tensorboard))
+        model.fit(
+            training.batches(),
+            steps_per_epoch=training.steps_per_epoch,
+            epochs=training.epochs,
+            initial_epoch=training.initial_epoch,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+        return training
+
+    def _prompts(self, examples):
+        """The personalised prompts of examples."""
+        recipe = self.recipe
+        return personalize(
+            examples,
+            self.retriever.retrieve(examples, recipe.retrieval.k),
+            recipe.reasons,
+            recipe.sampling.max_prompt_tokens,
+            Codec(self.causal_lm.preprocessor.tokenizer),
+        )
+
+    def _evaluate(self, training):
+        """The test users' outputs under each stage's best weights."""
+        test = self.splits["test"]
+        if not test:
+            return []
+        outputs = Outputs(
+            training.engine,
+            test,
+            self.test_prompts,
+            self.reward,
+            self.recipe.reasons,
+            self.progress,
+            self.run_directory,
+            training.judge_name,
+        )
+        return [
+            self._result(outputs, training, number, name)
+            for number, name in enumerate(training.checkpoints.names)
+        ]
+
+    def _result(self, outputs, training, number, name):
+        folder, recipe = f"{name}/test", self.recipe
+        checkpoints = training.checkpoints
+        inputs = [checkpoints.fingerprints[name], digest_of(outputs.examples)]
+        self.run_directory.stage(folder, short(inputs))
+        checkpoints.load_best(name, training.model)
+        scored = outputs.scored(
+            f"{name}: test",
+            Sampling(
+                1,
+                recipe.evaluation.temperature,
+                recipe.sampling.top_p,
+                seed=f"{recipe.seed}/test",
+            ),
+            folder,
+            recipe.selection.tau,
+        )
+        found = {each.sample.example_id: each for each in scored}
+        return Result(method_of(recipe.reasons, number), number, found)
+
+    def _finish(self, results):
+        if results:
+            table = main_table(results, self.splits["test"])
+            self.run_directory.write_json("table.json", table)
+        self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
+
+
+def make_optimizer(recipe):
+    """The paper's optimiser with the recipe's values."""
+    training = recipe.training
+    return paper_optimizer(
+        training.learning_rate,
+        training.warmup_steps,
+        training.steps,
+        training.final_fraction,
+        training.weight_decay,
+        training.global_clipnorm or None,
+    )
+
+
+def _seconds(run):
+    """What the stages took in earlier sessions, `{stage: seconds}`."""
+    try:
+        found = run.read_json("seconds.json", {})
+    except InputError:  # Nothing depends on it.
+        return {}
+    items = found.items() if isinstance(found, dict) else ()
+    return {name: s for name, s in items if isinstance(s, int | float)}
+
+
+def _compiled():
+    """The user's own folder of compiled programs.
+
+    Never one in the run directory: these are loaded and executed, and a run
+    directory may come from elsewhere.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(home, "keras-restpg", "compiled")
+
+
+def _check_tensorboard(folder):
+    if folder and importlib.util.find_spec("tensorboard") is None:
+        raise InputError(
+            "TensorBoard's logs need tensorboard: "
+            "pip install keras-restpg[tensorboard]"
+        )
+
+
+def _check_steps(recipe):
+    training = recipe.training
+    if training.warmup_steps >= training.steps:
+        raise InputError(
+            "training.warmup_steps must be below training.steps. Received: "
+            f"{training.warmup_steps} and {training.steps}"
+        )
+    if keras.config.backend() not in ("jax", "tensorflow", "torch"):
+        raise InputError(
+            "The Keras backend must be jax, tensorflow or torch. Received: "
+            f"{keras.config.backend()}. Set KERAS_BACKEND."
+        )

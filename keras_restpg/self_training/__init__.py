@@ -1,0 +1,1 @@
+"""Algorithm 1 of the paper, both halves, and the callback that runs it."""

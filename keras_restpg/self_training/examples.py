@@ -1,0 +1,90 @@
+"""From examples to what the model reads and learns to write (Figure 8)."""
+
+from keras_restpg import prompts
+from keras_restpg.records import TrainingExample
+from keras_restpg.self_training import selection
+
+
+def personalize(examples, documents, reasoning, max_tokens, codec):
+    """The personalised prompt of each example.
+
+    Args:
+        examples: list of `Example`.
+        documents: their retrieved documents, a list of tuples of `Document`.
+        reasoning: whether the model is asked to summarise first.
+        max_tokens: the longest prompt, `<bos>` included.
+        codec: counts tokens; has `encode_prompt`.
+
+    Raises:
+        InputError: an instruction alone is too long.
+    """
+
+    def count(text):
+        return len(codec.encode_prompt(text))
+
+    return [
+        prompts.fit_prompt(
+            example.prompt,
+            [document.text for document in found],
+            reasoning,
+            max_tokens,
+            count,
+            example.connector,
+        )
+        for example, found in zip(examples, documents, strict=True)
+    ]
+
+
+def supervised(examples, texts, reasoning=None):
+    """Training on the expected outputs, each with the weight 1.
+
+    Args:
+        examples: list of `Example`.
+        texts: their personalised prompts.
+        reasoning: list of `Reasoning`, or None for outputs without; examples
+            that have none are left out.
+
+    Returns:
+        list of `TrainingExample`.
+    """
+    explained = {each.example_id: each.text for each in reasoning or ()}
+    data = []
+    for example, text in zip(examples, texts, strict=True):
+        output = example.expected
+        if reasoning is not None:
+            if example.id not in explained:
+                continue
+            output = prompts.join_output(explained[example.id], output)
+        data.append(
+            TrainingExample(example.id, example.task, text, (output,), (1.0,))
+        )
+    return data
+
+
+def rewarded(examples, texts, kept):
+    """Training on the samples that were kept, weighted by their rewards.
+
+    They keep the tokens they were sampled with, so that what is trained is
+    what the model wrote, and a cut sample does not learn to end there.
+
+    Args:
+        examples: list of `Example`.
+        texts: their personalised prompts.
+        kept: list of `ScoredSample`.
+
+    Returns:
+        list of `TrainingExample`, one for each example with kept samples.
+    """
+    groups = selection.by_example(kept)
+    return [
+        TrainingExample(
+            example.id,
+            example.task,
+            text,
+            tuple(each.sample.text for each in groups[example.id]),
+            tuple(each.score.reward for each in groups[example.id]),
+            tuple(each.sample.token_ids for each in groups[example.id]),
+        )
+        for example, text in zip(examples, texts, strict=True)
+        if example.id in groups
+    ]

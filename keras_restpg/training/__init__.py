@@ -1,0 +1,1 @@
+"""Reward-weighted training as Keras has it: model, loss, optimizer, batches."""

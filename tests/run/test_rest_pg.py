@@ -1,0 +1,195 @@
+"""Whole runs: what they leave behind, and what they take up again."""
+
+import dataclasses
+import json
+
+import fsspec
+import numpy as np
+import pytest
+
+from keras_restpg import PersonalizedWriter, RestPG
+from keras_restpg.errors import InputError
+from keras_restpg.progress import Progress
+from keras_restpg.reasoning import Teacher
+from keras_restpg.records import Document
+from tests import small_run
+
+RECIPE = small_run.RECIPE.with_settings(
+    [
+        "iterations=1",
+        "model.base_steps=4",
+        "sampling.max_new_tokens=16",
+        "training.steps=4",
+        "training.warmup_steps=1",
+        "training.save_every=2",
+        "evaluation.validate_every=4",
+    ]
+)
+PLAIN = RECIPE.with_settings(["method=rest-em"])
+
+
+def splits():
+    return {
+        "train": small_run.examples("train", 8),
+        "val": small_run.examples("val", 2),
+        "test": small_run.examples("test", 4),
+    }
+
+
+def run(out, recipe=PLAIN, **options):
+    options = {"splits": splits(), **options}
+    if recipe.reasons:
+        options["teacher"] = Teacher(small_run.explain)
+    return RestPG(recipe, out, progress=Progress(quiet=True), **options).run()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
+    return out, run(out)
+
+
+def test_a_run_leaves_its_report_its_table_and_its_model(finished):
+    out, results = finished
+    assert [r.title for r in results] == ["SFT", "ReST-EM, iteration 1"]
+    assert (out / "report.html").stat().st_size > 10_000
+    table = json.loads((out / "table.json").read_text())
+    assert table[0][-1] == "average" and len(table) == 3
+    assert json.loads((out / "seconds.json").read_text())["sft: training"] > 0
+
+
+def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
+    out, _ = finished
+    writer = PersonalizedWriter.from_run(out, temperature=0.0)
+    assert not writer.reasoning and writer.k == 1
+    drafts = writer.drafts("write", ["warm again"], 2)
+    assert drafts[0].text == drafts[1].text and not drafts[0].reasoning
+    assert drafts[0].answer == drafts[0].text.strip()
+    with pytest.raises(InputError, match="no documents"):
+        writer.write("write", [" "])
+    with pytest.raises(InputError, match="prompt is empty"):
+        writer.write("", ["warm again"])
+
+
+def test_a_folder_without_a_run_is_no_writer(tmp_path):
+    with pytest.raises(InputError, match="holds no finished run"):
+        PersonalizedWriter.from_run(tmp_path)
+
+
+def test_a_finished_model_is_a_preset_for_another_run(finished, tmp_path):
+    out, _ = finished
+    settings = [f"model.preset={json.dumps(str(out / 'model'))}"]
+    results = run(tmp_path / "next", PLAIN.with_settings(settings))
+    assert len(results) == 2
+
+
+def test_another_reward_scores_the_same_samples_anew(tmp_path):
+    out = tmp_path / "run"
+    run(out)
+    samples = (out / "sft/test/samples/00000.jsonl").read_bytes()
+    called = []
+
+    def always(example, answer):
+        called.append(answer)
+        return 0.5
+
+    other = PLAIN.with_settings(["reward.kind=rouge2"])
+    results = run(out, other, reward=always)
+    assert called
+    assert (out / "sft/test/samples/00000.jsonl").read_bytes() == samples
+    for result in results:
+        rewards = result.rewards(splits()["test"])
+        assert set(np.round(rewards, 6)) <= {0.0, 0.5}
+    for stage in ("sft/test", "iteration-1"):
+        assert len(list((out / stage).glob("scores-*"))) == 2
+
+
+def test_how_a_server_is_reached_is_no_other_reward(finished):
+    from keras_restpg.self_training.steps import fingerprints
+
+    examples = splits()["train"]
+    before = fingerprints(PLAIN, examples)
+    for setting in ("reward.timeout=9", "reward.url=http://x", "data.folder=x"):
+        assert fingerprints(PLAIN.with_settings([setting]), examples) == before
+    assert fingerprints(PLAIN.with_settings(["reward.model=b"]), examples) != (
+        before
+    )
+
+
+def test_settings_tell_rewards_of_one_class_apart():
+    from keras_restpg.rewards import MixReward, RougeReward, SteppedReward
+    from keras_restpg.self_training.steps import reward_name
+
+    one, other = RougeReward("rouge1"), RougeReward("rougeL")
+    rewards = [
+        one,
+        other,
+        SteppedReward(one),
+        SteppedReward(other),
+        SteppedReward(one, (0.1, 0.2, 0.3, 0.4)),
+        MixReward([one, other]),
+        MixReward([one, other], [1, 2]),
+        SteppedReward(len),
+        SteppedReward(max),
+    ]
+    names = [json.dumps(reward_name(PLAIN, each)) for each in rewards]
+    assert len(set(names)) == len(rewards)
+    assert names[0] == json.dumps(reward_name(PLAIN, RougeReward("rouge1")))
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_other_documents_are_noticed(finished, tmp_path, split):
+    out = tmp_path / "run"
+    run(out)
+    changed = splits()
+    changed[split] = [
+        dataclasses.replace(e, documents=(Document("quite other"),))
+        for e in changed[split]
+    ]
+    run(out, splits=changed)
+    moved = {str(p.relative_to(out)) for p in out.rglob("*.old-1")}
+    assert "sft/test.old-1" in moved
+    assert ("sft/weights.old-1" in moved) == (split != "test")
+
+
+def test_one_more_test_user_is_no_error(tmp_path):
+    out = tmp_path / "run"
+    run(out)
+    more = splits()
+    more["test"] = small_run.examples("test", 6)
+    assert len(run(out, splits=more)[0].outputs) == 6
+
+
+def test_a_run_in_a_remote_store_writes_from_there():
+    url = "memory://runs/remote"
+    try:
+        results, again = run(url), run(url)
+        for ours, theirs in zip(again, results, strict=True):
+            assert ours.outputs == theirs.outputs
+        writer = PersonalizedWriter.from_run(url)
+        assert isinstance(writer.write("write", ["warm"]).text, str)
+    finally:
+        fsspec.filesystem("memory").rm("/runs", recursive=True)
+
+
+def test_tensorboards_logs_are_written(tmp_path):
+    pytest.importorskip("tensorboard")
+    run(tmp_path / "run", tensorboard=str(tmp_path / "logs"))
+    assert list((tmp_path / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_reasoning_of_ones_own_is_read_before_anything_is_made(tmp_path):
+    file = tmp_path / "none.jsonl"
+    recipe = RECIPE.with_settings([f"reasoning.file={json.dumps(str(file))}"])
+    with pytest.raises(InputError, match="none.jsonl"):
+        RestPG(recipe, tmp_path / "run", splits=splits())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_test_prompt_that_does_not_fit_is_told_before_training(tmp_path):
+    found = splits()
+    long = dataclasses.replace(found["test"][0], prompt="warm " * 400)
+    found["test"] = [long, *found["test"][1:]]
+    with pytest.raises(InputError, match="instruction alone"):
+        run(tmp_path, splits=found)
+    assert not (tmp_path / "sft").exists()

@@ -1,0 +1,135 @@
+import json
+
+import pytest
+
+from keras_restpg.errors import InputError
+from keras_restpg.recipe import Recipe, from_dict
+from keras_restpg.records import Reasoning, Sample, Score
+from keras_restpg.run.status import status
+from keras_restpg.store import RunDirectory
+
+RECIPE = from_dict(
+    {
+        "iterations": 2,
+        "model": {"preset": "scratch"},
+        "sampling": {"num_samples": 4},
+        "data": {"tasks": ["review"], "max_train": 8},
+    }
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with RunDirectory(tmp_path).open(RECIPE) as run:
+        yield run
+
+
+def lines(run):
+    return status(run.files.url).splitlines()[1:]
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        status(tmp_path)
+
+
+def test_before_anything_is_done_all_is_left(run):
+    assert status(run.files.url).splitlines() == [
+        f"{run.files.url}: rest-pg, 2 iterations",
+        "base: to do",
+        "reasoning: 0 examples of at most 8",
+        "sft to iteration-2: to do",
+        "test and report: to do",
+        "left: base, reasoning, sft to iteration-2, test and report",
+        "not finished: run it again",
+    ]
+
+
+def test_what_comes_before_the_first_epoch_is_told(run):
+    run.save_bytes("base/base.weights.h5", b"1")
+    run.shards("reasoning", Reasoning).put("00000", [Reasoning("a", "b")])
+    assert lines(run)[:2] == [
+        "base: made",
+        "reasoning: 1 examples of at most 8",
+    ]
+    run.stage("sft/weights", "one")
+    assert lines(run)[1] == "reasoning: 1 examples"
+    assert "left: sft to iteration-2, test and report" in lines(run)
+
+
+def test_samples_judgements_epochs_and_times_are_told(run):
+    run.write_json("state.json", {"epoch": 10, "epochs": 30})
+    samples = [Sample("a", i, "x", (1,), True, -1.0) for i in range(3)]
+    run.shards("iteration-1/samples", Sample).put("00000", samples)
+    scores = [Score("a", i, 1.0) for i in range(2)]
+    run.shards("iteration-1/scores-0a", Score).put("00000", scores)
+    run.write_json("seconds.json", {"reasoning": 12.3, "sft: training": 60})
+    assert lines(run)[2:] == [
+        "sft: 10 of 10 epochs",
+        "iteration-1: 3 samples of at most 32, 2 judged (scores-0a)",
+        "iteration-2: to do",
+        "test and report: to do",
+        "time, reasoning: 12 s",
+        "time, sft: training: 60 s",
+        "time in all: 72 s",
+        "left: base, reasoning, iteration-1, iteration-2, test and report",
+        "not finished: run it again",
+    ]
+    run.stage("iteration-1/weights", "one")
+    run.write_json("state.json", {"epoch": 13, "epochs": 30})
+    text = "iteration-1: 3 samples, 2 judged (scores-0a), 3 of 10 epochs"
+    assert text in lines(run)
+
+
+def test_a_report_of_fewer_epochs_is_not_the_end(run):
+    run.files.write("report.html", b"")
+    assert lines(run)[-1] == "not finished: run it again"
+    run.write_json("state.json", {"epoch": 29, "epochs": 30})
+    assert lines(run)[-1] == "not finished: run it again"
+    run.write_json("state.json", {"epoch": 30, "epochs": 30})
+    assert lines(run)[-1] == "finished"
+    run.files.remove("report.html")
+    assert lines(run)[-2:] == [
+        "left: base, reasoning, test and report",
+        "not finished: run it again",
+    ]
+
+
+def test_methods_without_reasoning_have_none_to_do(tmp_path):
+    recipe = Recipe().with_settings(["method=sft", "iterations=5"])
+    with RunDirectory(tmp_path).open(recipe) as run:
+        assert lines(run)[:2] == ["sft: to do", "test and report: to do"]
+
+
+def test_very_many_iterations_are_not_listed(tmp_path):
+    recipe = Recipe().with_settings([f"iterations={2**62}"])
+    with RunDirectory(tmp_path).open(recipe) as run:
+        assert f"sft to iteration-{2**62}: to do" in lines(run)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [[], 5, "x", {"epoch": "x"}, {"epoch": -1}, {"epochs": 1.5}, {"epoch": []}],
+)
+def test_a_damaged_state_is_named(run, state):
+    run.write_json("state.json", state)
+    with pytest.raises(InputError, match="state.json is damaged"):
+        status(run.files.url)
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        [],
+        5,
+        {"a": "x"},
+        {"a": None},
+        {"a": True},
+        {"a": 10**400},
+        {"\x1b[2J": 1},
+        {"\ud800": 1},
+    ],
+)
+def test_what_is_no_time_is_left_out(run, seconds):
+    run.files.write("seconds.json", json.dumps(seconds).encode())
+    assert not [line for line in lines(run) if line.startswith("time")]
