@@ -9,7 +9,8 @@ import time
 import keras_hub
 import pytest
 
-from keras_restpg import cli, prompts, recipe
+from keras_restpg import prompts, recipe
+from keras_restpg.cli import main as cli
 from keras_restpg.rewards import LLMJudge
 from tests.rewards import judges
 from tests.rewards.records import example
