@@ -133,7 +133,7 @@ def main():
         resumed=100_000,
         folder=tempfile.gettempdir(),
     )
-    from keras_restpg.recipe import Recipe
+    from keras_restpg.run.recipe import Recipe
     from keras_restpg.store import RunDirectory
     from keras_restpg.store.checkpoints import Checkpoints
     from keras_restpg.training.model import RewardWeightedLM

@@ -17,7 +17,7 @@ import keras_restpg as restpg  # noqa: E402
 from keras_restpg.demo.world import World  # noqa: E402
 from keras_restpg.demo.world.tokenizer import tokenizer_proto  # noqa: E402
 from keras_restpg.model.scratch import make_gemma  # noqa: E402
-from keras_restpg.recipe import from_dict  # noqa: E402
+from keras_restpg.run.recipe import from_dict  # noqa: E402
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "runs/in-fit"
 recipe = from_dict(

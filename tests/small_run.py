@@ -11,8 +11,8 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 from keras_restpg.progress import Progress, Stopped  # noqa: E402
 from keras_restpg.reasoning import Teacher  # noqa: E402
-from keras_restpg.recipe import from_dict  # noqa: E402
 from keras_restpg.records import Document, Example  # noqa: E402
+from keras_restpg.run.recipe import from_dict  # noqa: E402
 from keras_restpg.run.rest_pg import RestPG  # noqa: E402
 
 RECIPE = from_dict(

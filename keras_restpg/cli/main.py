@@ -172,7 +172,7 @@ def _demo(options):
 
 
 def _run(options):
-    from keras_restpg import recipe as recipes
+    from keras_restpg.run import recipe as recipes
 
     recipe = recipes.load(options.recipe).with_settings(options.set)
     out = options.out or f"runs/{pathlib.Path(options.recipe).stem}"
@@ -193,7 +193,7 @@ def _run(options):
 
 
 def _recipe(options):
-    from keras_restpg.recipe import Recipe
+    from keras_restpg.run.recipe import Recipe
 
     print(Recipe().to_toml(), end="")
 

@@ -28,9 +28,9 @@ from keras_restpg.evaluation.tables import as_text, macro_average, main_table
 from keras_restpg.evaluation.timing import PythonShare
 from keras_restpg.model.scratch import make_gemma
 from keras_restpg.progress import Progress
-from keras_restpg.recipe import from_dict
 from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.run.build import SCRATCH, claim_base, train_or_load_base
+from keras_restpg.run.recipe import from_dict
 from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.optimizer import WarmupLinearDecay

@@ -18,9 +18,9 @@ from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress, Stopped
-from keras_restpg.recipe import Recipe
 from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.retrieval.retriever import as_retriever
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.self_training.algorithm import algorithm_1
 from keras_restpg.self_training.examples import personalize
 from keras_restpg.self_training.m_step import Maximization

@@ -23,8 +23,8 @@ import json
 import os
 import tempfile
 
-from keras_restpg import recipe as recipes
 from keras_restpg.errors import InputError
+from keras_restpg.run import recipe as recipes
 from keras_restpg.store import arrays as hdf5
 from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest

@@ -12,7 +12,6 @@ from keras_restpg.evaluation.report import (
     write_report,
 )
 from keras_restpg.evaluation.results import Result
-from keras_restpg.recipe import Recipe
 from keras_restpg.records import (
     Document,
     Example,
@@ -20,6 +19,7 @@ from keras_restpg.records import (
     Score,
     ScoredSample,
 )
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.self_training.diagnostics import diagnose
 from keras_restpg.self_training.selection import select
 from keras_restpg.store import RunDirectory

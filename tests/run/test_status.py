@@ -3,8 +3,8 @@ import json
 import pytest
 
 from keras_restpg.errors import InputError
-from keras_restpg.recipe import Recipe, from_dict
 from keras_restpg.records import Reasoning, Sample, Score
+from keras_restpg.run.recipe import Recipe, from_dict
 from keras_restpg.run.status import status
 from keras_restpg.store import RunDirectory
 

@@ -10,8 +10,8 @@ import pytest
 
 from keras_restpg.errors import InputError
 from keras_restpg.progress import Progress, Stopped
-from keras_restpg.recipe import from_dict
 from keras_restpg.records import Document, Example, Reasoning, Sample, Score
+from keras_restpg.run.recipe import from_dict
 from keras_restpg.self_training.callback import SelfTrainingCallback
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.checkpoints import host

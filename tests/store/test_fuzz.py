@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keras_restpg.errors import InputError
-from keras_restpg.recipe import Recipe
 from keras_restpg.records import Reasoning, Sample, Score
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.run.status import status
 from keras_restpg.store import Lock, RunDirectory
 from keras_restpg.store import lock as locks

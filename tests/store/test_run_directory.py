@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_restpg.errors import InputError
-from keras_restpg.recipe import Recipe
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.store import RunDirectory
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_restpg import recipe
 from keras_restpg.errors import InputError
+from keras_restpg.run import recipe
 
 fuzz = settings(
     max_examples=int(os.environ.get("KERAS_RESTPG_FUZZ", 100)), deadline=None

@@ -14,6 +14,7 @@ import tomllib
 import typing
 
 from keras_restpg.errors import InputError
+from keras_restpg.settings import Settings, requirement, setting
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
@@ -23,183 +24,173 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 200
 
 
-def _setting(default, about, choices=None, low=None, high=None, even=False):
-    """A field with its meaning, accepted values or range (inclusive)."""
-    rule = {"choices": choices, "low": low, "high": high, "even": even}
-    return dataclasses.field(default=default, metadata=rule | {"about": about})
+def _of(name):
+    """A field that is one of `Settings`, with its default and range."""
+    field = next(f for f in dataclasses.fields(Settings) if f.name == name)
+    return dataclasses.field(
+        default=field.default, metadata={**field.metadata, "of": name}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    folder: str = _setting(
+    folder: str = setting(
         "", "folder of <task>_train.jsonl, <task>_val.jsonl, <task>_test.jsonl"
     )
-    tasks: tuple[str, ...] = _setting((), "tasks to use; empty: all")
-    template: str = _setting(
+    tasks: tuple[str, ...] = setting((), "tasks to use; empty: all")
+    template: str = setting(
         "paper",
         "prompts of Figure 8, or LongLaMP's own for each task",
         choices=("paper", "benchmark"),
     )
-    drop_near_copies: bool = _setting(
+    drop_near_copies: bool = setting(
         False, "take documents that nearly repeat the target out of profiles"
     )
-    scrub: bool = _setting(
+    scrub: bool = setting(
         False, "replace e-mail addresses and phone numbers in all texts"
     )
-    max_train: int = _setting(0, "training examples a task; 0: all", low=0)
-    max_test: int = _setting(0, "test examples a task; 0: all", low=0)
+    max_train: int = setting(0, "training examples a task; 0: all", low=0)
+    max_test: int = setting(0, "test examples a task; 0: all", low=0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    preset: str = _setting(
+    preset: str = setting(
         "gemma_2b_en",
         "KerasHub preset, or 'scratch': a small Gemma made for the run",
     )
-    dtype: str = _setting(
+    dtype: str = setting(
         "float32",
         "weights and arithmetic; mixed_bfloat16 keeps float32 weights",
         choices=("float32", "mixed_bfloat16", "bfloat16"),
     )
-    lora_rank: int = _setting(0, "rank of LoRA; 0 trains all weights", low=0)
-    freeze_embeddings: bool = _setting(False, "leave the embedding untrained")
-    vocabulary_size: int = _setting(2048, "scratch: words", low=300)
-    num_layers: int = _setting(2, "scratch: layers", low=1)
-    hidden_dim: int = _setting(128, "scratch: width", low=8)
-    intermediate_dim: int = _setting(256, "scratch: feed-forward width", low=8)
-    num_heads: int = _setting(4, "scratch: query heads", low=1)
-    head_dim: int = _setting(
+    lora_rank: int = setting(0, "rank of LoRA; 0 trains all weights", low=0)
+    freeze_embeddings: bool = setting(False, "leave the embedding untrained")
+    vocabulary_size: int = setting(2048, "scratch: words", low=300)
+    num_layers: int = setting(2, "scratch: layers", low=1)
+    hidden_dim: int = setting(128, "scratch: width", low=8)
+    intermediate_dim: int = setting(256, "scratch: feed-forward width", low=8)
+    num_heads: int = setting(4, "scratch: query heads", low=1)
+    head_dim: int = setting(
         32, "scratch: width of a head, even", low=2, even=True
     )
-    base_steps: int = _setting(
+    base_steps: int = setting(
         200, "scratch: steps of language modelling before all methods", low=0
     )
-    base_learning_rate: float = _setting(
+    base_learning_rate: float = setting(
         1e-3, "scratch: learning rate of these steps", low=0.0
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Retrieval:
-    method: str = _setting(
+    method: str = setting(
         "contriever",
         "how the k documents are found",
         choices=("contriever", "dense", "bm25", "random", "most_recent"),
     )
-    preset: str = _setting(
+    preset: str = setting(
         "", "contriever: folder of its preset; dense: a KerasHub text embedder"
     )
-    k: int = _setting(5, "documents in a prompt", low=1)
+    k: int = _of("k")
 
 
 @dataclasses.dataclass(frozen=True)
 class Reasoning:
-    teacher: str = _setting(
+    teacher: str = setting(
         "gemma_1.1_instruct_7b_en",
         "preset of the teacher, or 'self': the model being trained",
     )
-    file: str = _setting("", "JSONL of own reasoning instead of a teacher's")
-    temperature: float = _setting(0.7, "the teacher's temperature", low=0.0)
-    max_prompt_tokens: int = _setting(
+    file: str = setting("", "JSONL of own reasoning instead of a teacher's")
+    temperature: float = setting(0.7, "the teacher's temperature", low=0.0)
+    max_prompt_tokens: int = setting(
         7680, "longest input of the teacher", low=16
     )
-    max_new_tokens: int = _setting(512, "longest summary", low=1)
-    max_copied: float = _setting(
+    max_new_tokens: int = setting(512, "longest summary", low=1)
+    max_copied: float = setting(
         0.2, "share of the target's 5-grams it may leak", low=0.0, high=1.0
     )
-    attempts: int = _setting(3, "summaries tried for an example", low=1)
+    attempts: int = setting(3, "summaries tried for an example", low=1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    num_samples: int = _setting(32, "m, outputs for a prompt (E-step)", low=1)
-    temperature: float = _setting(0.7, "γ of the E-step", low=0.0)
-    top_p: float = _setting(0.95, "mass of the nucleus", low=1e-6, high=1.0)
-    max_prompt_tokens: int = _setting(5120, "longest input", low=16)
-    max_new_tokens: int = _setting(1536, "longest output", low=1)
-    memory_mib: int = _setting(2048, "memory of a group of rows", low=16)
+    num_samples: int = _of("num_samples")
+    temperature: float = _of("temperature")
+    top_p: float = _of("top_p")
+    max_prompt_tokens: int = _of("max_prompt_tokens")
+    max_new_tokens: int = _of("max_new_tokens")
+    memory_mib: int = _of("memory_mib")
 
 
 @dataclasses.dataclass(frozen=True)
 class Reward:
-    kind: str = _setting(
+    kind: str = setting(
         "judge",
         "how answers are scored",
         choices=("judge", "http", "rouge1", "rouge2", "rougeL", "rougeLsum"),
     )
-    preset: str = _setting(
+    preset: str = setting(
         "gemma_1.1_instruct_7b_en", "judge: preset of the judge"
     )
-    url: str = _setting("", "http: address of an OpenAI-compatible server")
-    model: str = _setting("", "http: the model's name there")
-    timeout: float = _setting(60.0, "http: seconds to wait for it", low=0.0)
-    retries: int = _setting(4, "http: how often to ask again", low=0)
-    cutoffs: tuple[float, ...] = _setting(
+    url: str = setting("", "http: address of an OpenAI-compatible server")
+    model: str = setting("", "http: the model's name there")
+    timeout: float = setting(60.0, "http: seconds to wait for it", low=0.0)
+    retries: int = setting(4, "http: how often to ask again", low=0)
+    cutoffs: tuple[float, ...] = setting(
         (), "rouge: four values that cut it to the five scores; empty: none"
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    tau: float = _setting(1.0, "τ, the least reward kept", low=0.0, high=1.0)
-    max_per_input: int = _setting(10, "outputs kept for a prompt", low=1)
-    on_empty: str = _setting(
-        "stop",
-        "where nothing reaches τ",
-        choices=("stop", "lower_tau"),
+    tau: float = _of("tau")
+    max_per_input: int = _of("max_per_input")
+    on_empty: str = _of("on_empty")
+    max_unjudged: float = _of("max_unjudged")
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    learning_rate: float = setting(5e-6, "peak learning rate", low=0.0)
+    warmup_steps: int = setting(250, "steps of linear warm-up", low=0)
+    final_fraction: float = setting(
+        0.1, "share of the peak at the last step", low=0.0, high=1.0
     )
+    weight_decay: float = setting(0.01, "decoupled weight decay", low=0.0)
+    global_clipnorm: float = setting(1.0, "largest gradient norm", low=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    start: str = _setting(
-        "base",
-        "weights that each M-step starts from (Figure 4)",
-        choices=("base", "sft", "previous"),
-    )
-    steps: int = _setting(10_000, "steps of each training", low=1)
-    batch_size: int = _setting(64, "outputs of a batch", low=1)
-    learning_rate: float = _setting(5e-6, "peak learning rate", low=0.0)
-    warmup_steps: int = _setting(250, "steps of linear warm-up", low=0)
-    final_fraction: float = _setting(
-        0.1, "share of the peak at the last step", low=0.0, high=1.0
-    )
-    weight_decay: float = _setting(0.01, "decoupled weight decay", low=0.0)
-    global_clipnorm: float = _setting(1.0, "largest gradient norm", low=0.0)
-    normalization: str = _setting(
+    start: str = _of("start")
+    steps: int = _of("steps")
+    batch_size: int = _of("batch_size")
+    normalization: str = setting(
         "tokens",
         "what the weighted loss is divided by",
         choices=("tokens", "sequence", "weight"),
     )
-    recompute: bool = _setting(False, "compute activations anew: less memory")
-    micro_batch_tokens: int = _setting(
-        16_384, "tokens that go through the model at once", low=16
-    )
-    save_every: int = _setting(
-        250, "steps after which a run that stops can go on, at most", low=1
-    )
-    max_skipped: int = _setting(
-        100, "stop after this many updates that are not finite", low=1
-    )
+    recompute: bool = setting(False, "compute activations anew: less memory")
+    micro_batch_tokens: int = _of("micro_batch_tokens")
+    save_every: int = _of("save_every")
+    max_skipped: int = _of("max_skipped")
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    temperature: float = _setting(0.1, "γ at inference", low=0.0)
-    validate_every: int = _setting(1000, "steps between validations", low=1)
-    max_validation: int = _setting(
-        1024, "validation examples a task; 0: no validation", low=0
-    )
+    temperature: float = _of("inference_temperature")
+    validate_every: int = _of("validate_every")
+    max_validation: int = _of("max_validation")
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """All settings of a run; see the sections' fields."""
 
-    method: str = _setting("rest-pg", "what is run", choices=METHODS)
-    iterations: int = _setting(3, "T, rounds of self-training", low=0)
-    # Keras takes no larger seed.
-    seed: int = _setting(0, "fixes all random numbers", low=0, high=2**32 - 1)
+    method: str = setting("rest-pg", "what is run", choices=METHODS)
+    iterations: int = _of("iterations")
+    seed: int = _of("seed")
     data: Data = Data()
     model: Model = Model()
     retrieval: Retrieval = Retrieval()
@@ -207,6 +198,7 @@ class Recipe:
     sampling: Sampling = Sampling()
     reward: Reward = Reward()
     selection: Selection = Selection()
+    optimizer: Optimizer = Optimizer()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
 
@@ -220,12 +212,33 @@ class Recipe:
         """Rounds of self-training that the method makes."""
         return self.iterations if self.method.startswith("rest") else 0
 
-    def to_toml(self):
-        """The recipe as commented TOML."""
+    @property
+    def settings(self):
+        """What Algorithm 1 reads of the recipe, `Settings`."""
+        values = {"iterations": self.rounds, "seed": self.seed}
+        for section in dataclasses.fields(self):
+            part = getattr(self, section.name)
+            if dataclasses.is_dataclass(part):
+                values |= {
+                    field.metadata["of"]: getattr(part, field.name)
+                    for field in dataclasses.fields(part)
+                    if "of" in field.metadata
+                }
+        return Settings(**values)
+
+    def to_toml(self, handed_in=()):
+        """The recipe as commented TOML.
+
+        Args:
+            handed_in: names of sections whose part did not come from the
+                recipe: they are left out, and a comment says so.
+        """
         lines = []
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if dataclasses.is_dataclass(value):
+            if field.name in handed_in:
+                lines += ["", f"# {field.name}: handed in, see run.json"]
+            elif dataclasses.is_dataclass(value):
                 lines += ["", f"[{field.name}]"]
                 for inner in dataclasses.fields(value):
                     lines += _lines(inner, getattr(value, inner.name))
@@ -333,6 +346,18 @@ def loads(data, where):
     return from_dict(tree)
 
 
+def of_run(run):
+    """The `Recipe` of a run directory, or None where it has none.
+
+    Raises:
+        InputError: `recipe.toml` does not hold one.
+    """
+    data = run.files.read("recipe.toml")
+    if data is None:
+        return None
+    return loads(data, f"{run.files.url}/recipe.toml")
+
+
 def from_dict(tree):
     """The recipe in nested dicts; missing settings have their defaults.
 
@@ -389,25 +414,10 @@ def _as_float(value):
 
 def _must(hint, rule, value):
     """What a setting must be where `value` is not it, else None."""
-    if type(value) is not hint:
-        return f"of type {hint.__name__}"
-    choices, low, high = map(rule.get, ("choices", "low", "high"))
-    if choices and value not in choices:
-        return f"one of {', '.join(choices)}"
-    # Written so that NaN is refused too.
-    if (low is not None and not value >= low) or (
-        high is not None and not value <= high
-    ):
-        return f"at least {low}" if high is None else f"from {low} to {high}"
-    if rule.get("even") and value % 2:
-        return "even"
-    if hint is float and not math.isfinite(value):
-        return "a finite number"
-    if hint is int and value.bit_length() > 63:
-        return "below 2**63, as all of TOML's integers are"
-    if hint is str and not _PLAIN.fullmatch(value):
+    must = requirement(hint, rule, value)
+    if must is None and hint is str and not _PLAIN.fullmatch(value):
         return "text without null characters or lone surrogates"
-    return None
+    return must
 
 
 def _shown(value):
