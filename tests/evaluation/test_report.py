@@ -190,7 +190,7 @@ def test_the_documents_that_were_read_are_shown_of_every_task(tmp_path):
         "documents in the prompt of SFT: 1",
         "documents in the prompt of ReST-EM, iteration 1: none",
     ]
-    assert sum("not noted which" in text for text in page.of("p")) == 2
+    assert sum("was not noted" in text for text in page.of("p")) == 2
     assert "yd" in page.of("div") and "for e0" in page.of("div")
 
 
