@@ -32,7 +32,7 @@ _TAUGHT = (
 )
 # More than anything that is measured here.
 _TOO_LARGE = 1e15
-# Characters that are shown of a document, and of a setting.
+# Characters that are shown of a document, and of a setting or a sentence.
 _DOCUMENT, _SETTING = 600, 300
 _SHORT = reprlib.Repr()
 _SHORT.maxlist, _SHORT.maxstring = 20, 100
@@ -108,8 +108,10 @@ def kept_table(runs, by_task=False):
             if by_task == (task == ALL):
                 continue
             *counts, reward, without, count = map(numbers.get, _SAMPLED)
-            tau = f"{numbers['tau']:g}" if _has(numbers, ["tau"]) else ""
-            unjudged = str(numbers.get("unjudged", ""))
+            tau, unjudged = (
+                format(numbers[key], form) if _has(numbers, [key]) else ""
+                for key, form in (("tau", "g"), ("unjudged", ""))
+            )
             name = f"{label}, {task}" if by_task else label
             cells = [f"{reward:.3f}", f"{without} of {count}"]
             rows.append([name, tau, *map(str, counts), unjudged, *cells])
@@ -139,7 +141,7 @@ def _remarks(numbers):
         if tau < asked:
             yield f"no sample reached τ = {asked:g}; lowered to {tau:g}."
     if isinstance(numbers.get("why"), str) and numbers["why"]:
-        yield numbers["why"]
+        yield _cut(numbers["why"], _SETTING)
 
 
 def reasoning_table(runs):

@@ -251,7 +251,7 @@ def test_thresholds_and_zero_rewards_are_told_of():
             "tasks": {
                 "a": NUMBERS | zero,
                 "b": NUMBERS | lowered,
-                "c": NUMBERS | {"tau": "x", "why": 5},
+                "c": NUMBERS | {"tau": "x", "why": 5, "unjudged": [5]},
                 "all": NUMBERS,
             },
         },
@@ -266,6 +266,8 @@ def test_thresholds_and_zero_rewards_are_told_of():
     column = head.index("unjudged")
     assert (first[1], first[column]) == ("0.6", "1234567")
     assert (second[1], second[column]) == ("", "")
+    *_, damaged = kept_table(runs, by_task=True)
+    assert (damaged[1], damaged[column]) == ("", "")
 
 
 def e_step():
