@@ -18,6 +18,7 @@ COMMON = {
     "recipe",
     "records",
     "store",
+    "tables",
 }
 ROOMS = [
     "data",

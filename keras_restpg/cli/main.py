@@ -176,8 +176,9 @@ def _run(options):
 
     recipe = recipes.load(options.recipe).with_settings(options.set)
     out = options.out or f"runs/{pathlib.Path(options.recipe).stem}"
-    from keras_restpg.evaluation.tables import as_text, main_table
+    from keras_restpg.evaluation.tables import main_table
     from keras_restpg.run.rest_pg import RestPG
+    from keras_restpg.tables import as_text
 
     run = RestPG(
         recipe,

@@ -5,6 +5,7 @@ import math
 
 from keras_restpg.data.longlamp import SPLITS, stream_longlamp, tasks_of
 from keras_restpg.errors import InputError
+from keras_restpg.tables import as_text
 
 COLUMNS = ("input words", "output words", "profile documents")
 # Table 2: examples of train, val and test, and the sizes (of which split the
@@ -75,7 +76,7 @@ def table(folder):
     Raises:
         InputError: files that do not fit, or none at all.
     """
-    lines = [_line("task", "split", "examples", COLUMNS)]
+    lines = [["task", "split", "examples", *COLUMNS]]
     for number, split in enumerate(SPLITS):
         examples = (
             example
@@ -83,21 +84,16 @@ def table(folder):
             for example in stream_longlamp(task, split, folder)
         )
         for task, (count, sizes) in rows(examples).items():
-            lines.append(_line(task, split, count, _cells(sizes)))
+            lines.append([task, split, str(count), *_cells(sizes)])
             # A split of the paper's size is taken to be the paper's.
             for name, (counts, sizes) in PAPER.items():
                 if counts[number] == count:
                     name = f"  the paper's {name}"
-                    lines.append(_line(name, split, count, _cells(sizes)))
+                    lines.append([name, split, str(count), *_cells(sizes)])
     if len(lines) == 1:
         raise InputError(f"{folder}: there is no file <task>_<split>.")
-    return "\n".join(lines)
+    return as_text(lines)
 
 
 def _cells(sizes):
     return [f"{mean:.2f} ± {deviation:.2f}" for mean, deviation in sizes]
-
-
-def _line(task, split, count, cells):
-    cells = "".join(f"{cell:>20}" for cell in cells)
-    return f"{task:<34}{split:<6}{count:>9}{cells}"

@@ -24,7 +24,7 @@ from keras_restpg.demo.world.tokenizer import tokenizer_proto
 from keras_restpg.evaluation.report import kept_table, write_report
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.significance import paired_p
-from keras_restpg.evaluation.tables import as_text, macro_average, main_table
+from keras_restpg.evaluation.tables import macro_average, main_table
 from keras_restpg.evaluation.timing import PythonShare
 from keras_restpg.model.scratch import make_gemma
 from keras_restpg.progress import Progress
@@ -33,6 +33,7 @@ from keras_restpg.run.build import SCRATCH, claim_base, train_or_load_base
 from keras_restpg.run.recipe import from_dict
 from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
+from keras_restpg.tables import as_text
 from keras_restpg.training.optimizer import WarmupLinearDecay
 
 METHODS = ("rest-em", "rest-pg")

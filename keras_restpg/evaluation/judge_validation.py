@@ -134,7 +134,8 @@ class Sensitivity:
         by_task: `{task: means}`.
         slope: of the straight line through them: the change of the mean
             score from no profile swapped to all.
-        r_squared: how straight it is; NaN where the means do not vary.
+        r_squared: how straight it is; NaN where the means do not vary, or
+            are fewer than three.
     """
 
     shares: tuple[float, ...]
@@ -154,8 +155,8 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
 
     Args:
         examples: list of `Example` of at least two users in each task.
-        write: called with a list of `Example`s, returns their answers; it
-            retrieves from `example.documents`.
+        write: called with a list of `Example`s, returns their final answers,
+            each a str; it retrieves from `example.documents`.
         reward: the judge, or any reward.
         shares: at least two different numbers from 0 to 1.
         seed: of the draw.

@@ -15,14 +15,21 @@ import os
 import pathlib
 
 import numpy as np
+from rouge_score.tokenizers import DefaultTokenizer
 
 from keras_restpg import prompts
 from keras_restpg.data import longlamp, reading
+from keras_restpg.data.words import WordTokenizer, words
 from keras_restpg.errors import InputError
-from keras_restpg.evaluation.metrics import overlap_metrics
+from keras_restpg.evaluation.metrics import meteor
 from keras_restpg.records import ALL, Example
 from keras_restpg.rewards import scoring
+from keras_restpg.rewards.overlap import RougeReward
 from keras_restpg.store.files import Files
+from keras_restpg.tables import as_text
+
+# How ROUGE splits texts: as rouge-score does, or into words of any script.
+_TOKENIZERS = {"rouge": None, "words": WordTokenizer()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +56,12 @@ class Scored:
             reward, `judge`, its score; beside it a judge's `probabilities`
             and `expected_score`, or the `reason` why nothing was judged.
         means: `{task: {metric: mean, "count": n}}`, then `"all"`.
+        notes: sentences on what the scores do not say by themselves.
     """
 
     rows: list[dict]
     means: dict[str, dict[str, float]]
+    notes: tuple[str, ...] = ()
 
     def save(self, path):
         """Writes the rows as JSON, one a line.
@@ -65,27 +74,23 @@ class Scored:
         Files(folder or ".").write(name, "".join(lines).encode())
 
     def table(self):
-        """The means as text, a line a task."""
+        """The means as text, a line a task, then the notes."""
         metrics = [name for name in self.means[ALL] if name != "count"]
         head = ["task", *metrics, "count"]
         lines = [
             [task, *(f"{means[m]:.4f}" for m in metrics), str(means["count"])]
             for task, means in self.means.items()
         ]
-        widths = [max(map(len, c)) for c in zip(head, *lines, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if i else cell.ljust(width)
-                for i, (cell, width) in enumerate(
-                    zip(line, widths, strict=True)
-                )
-            )
-            for line in [head, *lines]
-        )
+        return "\n".join([as_text([head, *lines]), *self.notes])
 
 
 def score_file(
-    predictions, references, reward=None, reasoning=False, synonyms=False
+    predictions,
+    references,
+    reward=None,
+    reasoning=False,
+    synonyms=False,
+    tokenizer="rouge",
 ):
     """All that `keras-restpg judge` does.
 
@@ -97,20 +102,38 @@ def score_file(
         reasoning: whether outputs have Figure 8's form; then only the final
             answers are compared, and an output without one counts 0.
         synonyms: whether METEOR uses WordNet's synonyms.
+        tokenizer: what ROUGE compares: `"rouge"`, the words of rouge-score,
+            which are of a-z and 0-9 alone, as in LongLaMP; or `"words"`,
+            those of any script.
 
     Returns:
         A `Scored`.
 
     Raises:
         InputError: a file that does not fit, or ids that differ.
+        ValueError: unknown `tokenizer`.
     """
+    if tokenizer not in _TOKENIZERS:
+        raise ValueError(
+            f"`tokenizer` must be one of {', '.join(_TOKENIZERS)}. "
+            f"Received: {tokenizer!r}"
+        )
     read = read_predictions(predictions)
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
     _check_ids(read, examples, predictions)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
-    return _summarise(_rows(pairs, reward, reasoning, synonyms))
+    answers = [
+        prompts.final_answer(prediction.output, reasoning)
+        for prediction in read
+    ]
+    rows = _rows(pairs, answers, synonyms, tokenizer)
+    if reward is not None:
+        judged = _judged(pairs, answers, reward)
+        for row, values in zip(rows, judged, strict=True):
+            row.update(values)
+    return Scored(rows, _means(rows), tuple(_notes(pairs, answers, tokenizer)))
 
 
 def read_predictions(path):
@@ -207,25 +230,18 @@ def _objects(path):
     return reading.objects(path)
 
 
-def _rows(pairs, reward, reasoning, synonyms):
-    answers = [
-        prompts.final_answer(prediction.output, reasoning)
-        for _, prediction in pairs
-    ]
-    metrics = overlap_metrics(
-        [example.expected for example, _ in pairs],
-        [answer or "" for answer in answers],
-        synonyms,
-    )
+def _rows(pairs, answers, synonyms, tokenizer):
+    expected = [example.expected for example, _ in pairs]
+    answers = [answer or "" for answer in answers]
+    columns = {}
+    for kind in ("rouge1", "rougeL"):
+        compare = RougeReward(kind, tokenizer=_TOKENIZERS[tokenizer]).compare
+        columns[kind] = map(compare, expected, answers)
+    columns["meteor"] = meteor(expected, answers, synonyms).tolist()
     rows = []
-    for i, (example, _) in enumerate(pairs):
-        values = {name: float(column[i]) for name, column in metrics.items()}
-        rows.append({"id": example.id, "task": example.task, **values})
-    if reward is not None:
-        for row, values in zip(
-            rows, _judged(pairs, answers, reward), strict=True
-        ):
-            row.update(values)
+    for (example, _), *values in zip(pairs, *columns.values(), strict=True):
+        metrics = dict(zip(columns, values, strict=True))
+        rows.append({"id": example.id, "task": example.task, **metrics})
     return rows
 
 
@@ -244,7 +260,7 @@ def _judged(pairs, answers, reward):
         yield {"judge": score, **{k: v for k, v in values.items() if v}}
 
 
-def _summarise(rows):
+def _means(rows):
     tasks = sorted({row["task"] for row in rows})
     names = [n for n in ("judge", "rouge1", "rougeL", "meteor") if n in rows[0]]
     means = {}
@@ -252,4 +268,27 @@ def _summarise(rows):
         part = [row for row in rows if task in (ALL, row["task"])]
         means[task] = {n: float(np.mean([r[n] for r in part])) for n in names}
         means[task]["count"] = len(part)
-    return Scored(rows, means)
+    return means
+
+
+def _notes(pairs, answers, tokenizer):
+    count = len(pairs)
+    unread = sum(_is_unread(example.expected) for example, _ in pairs)
+    if unread and tokenizer == "rouge":
+        yield (
+            f"ROUGE reads a-z and 0-9 alone: in {unread} of {count} expected "
+            "outputs it finds no words, or less than half of what is written "
+            'there. For other scripts use tokenizer="words".'
+        )
+    missing = answers.count(None)
+    if missing:
+        yield f"{missing} of {count} outputs have no final answer and count 0."
+
+
+def _is_unread(text):
+    """Whether rouge-score's tokenizer misses most of a text."""
+    read, written = (
+        sum(map(len, tokens))
+        for tokens in (DefaultTokenizer().tokenize(text), words(text))
+    )
+    return 2 * read <= written

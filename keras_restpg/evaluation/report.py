@@ -1,19 +1,23 @@
 """`report.html`: one file with the tables, pictures and texts of a run.
 
-Everything that comes from documents or models is escaped. Damaged lines among
-the measurements are left out: no report fails at the end of a run for them.
+Texts of documents and models are escaped by the template (`report.html.j2`),
+and their control characters shown. What the run directory holds of damaged
+lines and files is left out: no report fails at the end of a run for them.
 """
 
 import base64
-import html
+import importlib.resources
+import reprlib
+
+import jinja2
 
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.tables import macro_average, main_table
 from keras_restpg.records import ALL
+from keras_restpg.tables import visible
 
-_CASES = 3
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
 _SAMPLED += ("unfinished", "mean_reward", "examples_without", "examples")
@@ -28,23 +32,10 @@ _TAUGHT = (
 )
 # More than anything that is measured here.
 _TOO_LARGE = 1e15
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem
-auto; padding: 0 1rem; color: #1b1b1f }
-table { border-collapse: collapse; margin: 1rem 0 }
-td, th { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left }
-th { border-bottom: 2px solid #888 }
-pre, .text { white-space: pre-wrap; overflow-wrap: anywhere; background:
-#f6f6f4; padding: .6rem .8rem; border-radius: 6px; font-size: 13px }
-figure { display: inline-block; margin: .5rem; vertical-align: top }
-figure img { max-width: 29rem; width: 100% }
-figcaption { font-size: 13px; color: #555 }
-"""
-_SCRATCH = (
-    "The model was made from scratch for this run: it shows that the "
-    "machinery works, and says nothing of the quality that a pretrained "
-    "model would reach."
-)
+# Characters that are shown of a document, and of a setting or a sentence.
+_DOCUMENT, _SETTING = 600, 300
+_SHORT = reprlib.Repr()
+_SHORT.maxlist, _SHORT.maxstring = 20, 100
 
 
 def write_report(run, examples, results, runs=None, extra=(), notes=()):
@@ -60,38 +51,42 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
         notes: sentences under the main table.
     """
     runs = {"": run} if runs is None else runs
-    recipe = run.recipe()
-    notes = list(notes)
-    if recipe is not None and recipe.model.preset == "scratch":
-        notes.append(_SCRATCH)
-    parts = ["<h1>REST-PG run</h1>"]
-    if results:
-        parts += [_table(main_table(results, examples)), _reading()]
-    parts += [f"<p>{html.escape(note)}</p>" for note in notes]
-    parts += [_table(rows) for rows in extra]
-    parts += ["<h2>Pictures</h2>", *_pictures(runs, examples, results)]
-    kept, by_task = kept_table(runs), kept_table(runs, by_task=True)
-    parts += ["<h2>What each iteration kept</h2>", _table(kept)]
-    if len(by_task) > len(kept):
-        parts.append(_table(by_task))
-    taught = reasoning_table(runs)
-    if len(taught) > 1:
-        parts += ["<h2>The teacher's reasoning</h2>", _table(taught)]
-    if results:
-        parts += ["<h2>Texts</h2>", *_cases(examples, results)]
-    parts += ["<h2>Time</h2>", _table(_seconds(runs))]
-    if recipe is not None:
-        parts += [
-            "<h2>Recipe</h2>",
-            f"<pre>{html.escape(recipe.to_toml())}</pre>",
-        ]
-    body = "\n".join(parts)
-    page = (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
-        f"<title>REST-PG run</title><style>{_STYLE}</style></head>"
-        f"<body>{body}</body></html>"
+    recipe = _read(run.files.read, "recipe.toml") or b""
+    page = _template().render(
+        main=main_table(results, examples) if results else [],
+        notes=notes,
+        from_scratch=any(_measured(run, "base", ("nll",))),
+        extra=extra,
+        ran=ran_tables(runs),
+        recipe=recipe.decode("utf-8", "replace"),
+        pictures=_pictures(runs, examples, results),
+        kept=kept_table(runs),
+        kept_by_task=kept_table(runs, by_task=True),
+        kept_notes=kept_notes(runs),
+        reasoning=reasoning_table(runs),
+        cases=_cases(examples, results) if results else [],
+        seconds=_seconds(runs),
     )
-    run.files.write("report.html", page.encode("utf-8", "replace"))
+    run.files.write("report.html", page.encode())
+
+
+def ran_tables(runs):
+    """What really ran, `{title: rows}`, off the runs' own `run.json`.
+
+    Args:
+        runs: `{label: RunDirectory}`; each has a column.
+    """
+    found = [_json(run, "run.json") for run in runs.values()]
+    tables = {}
+    for title in ("settings", "parts", "environment"):
+        columns = [_flat(each.get(title)) for each in found]
+        names = dict.fromkeys(name for column in columns for name in column)
+        if names:
+            tables[title] = [["", *(label or "value" for label in runs)]]
+        for name in names:
+            cells = (column.get(name, "") for column in columns)
+            tables[title].append([name, *cells])
+    return tables
 
 
 def kept_table(runs, by_task=False):
@@ -99,23 +94,54 @@ def kept_table(runs, by_task=False):
 
     The samples that were not kept had no answer, were below the threshold,
     repeated one that was kept, or were beyond the limit for an example; cut
-    at the length limit may be any of them.
+    at the length limit, or without a judge's score, may be any of them.
 
     Args:
         runs: `{label: RunDirectory}`.
         by_task: whether each task has a row instead of all together.
     """
     names = ("samples", "kept", "no answer", "below τ", "repeated", "too many")
-    rows = [["", *names, "cut", "mean reward", "examples without"]]
+    rows = [["", "τ", *names, "cut", "unjudged"]]
+    rows[0] += ["mean reward", "examples without"]
     for label, tasks in _expectations(runs).items():
         for task, numbers in tasks.items():
             if by_task == (task == ALL):
                 continue
             *counts, reward, without, count = map(numbers.get, _SAMPLED)
-            cells = [f"{reward:.3f}", f"{without} of {count}"]
+            tau, unjudged = (
+                format(numbers[key], form) if _has(numbers, [key]) else ""
+                for key, form in (("tau", "g"), ("unjudged", ""))
+            )
             name = f"{label}, {task}" if by_task else label
-            rows.append([name, *map(str, counts), *cells])
+            cells = [f"{reward:.3f}", f"{without} of {count}"]
+            rows.append([name, tau, *map(str, counts), unjudged, *cells])
     return rows
+
+
+def kept_notes(runs):
+    """Sentences on thresholds that were lowered and rewards that are all 0.
+
+    What holds for all tasks together is not said again of each.
+    """
+    notes = []
+    for label, tasks in _expectations(runs).items():
+        told = {}
+        for task, numbers in tasks.items():
+            for sentence in _remarks(numbers):
+                told.setdefault(sentence, []).append(task)
+        for sentence, names in told.items():
+            names = [] if ALL in names else names
+            notes.append(f"{', '.join([label, *names])}: {sentence}")
+    return notes
+
+
+def _remarks(numbers):
+    if _has(numbers, ("tau", "asked_tau")):
+        tau, asked = numbers["tau"], numbers["asked_tau"]
+        if tau < asked:
+            yield f"no sample reached τ = {asked:g}; lowered to {tau:g}."
+    if isinstance(numbers.get("why"), str) and numbers["why"]:
+        yield _cut(numbers["why"], _SETTING)
 
 
 def reasoning_table(runs):
@@ -138,17 +164,9 @@ def reasoning_table(runs):
     return rows
 
 
-def _reading():
-    return (
-        "<p>Mean reward, from 0 to 1; the average is over tasks. "
-        "Superscripts: better than that row by the two-tailed paired t-test "
-        "at p &lt; 0.05.</p>"
-    )
-
-
 def _measured(run, kind, names):
     """The sound lines of a kind: those with a number for each of `names`."""
-    for line in run.read_log("metrics.jsonl"):
+    for line in _read(run.read_log, "metrics.jsonl") or ():
         if _has(line, names) and line.get("kind") == kind:
             yield line
 
@@ -211,57 +229,44 @@ def _by_epoch(runs, value):
 
 
 def _pictures(runs, examples, results):
-    parts = []
-    if results:
-        parts.append(
-            _figure(
-                figures.score_by_iteration(_curves(results, examples)),
-                "Mean reward after each iteration (as in Figure 3)",
-            )
-        )
-    expectations = _expectations(runs)
-    if expectations:
-        histograms = {
-            label: tasks[ALL]["histogram"]
-            for label, tasks in expectations.items()
-        }
-        rates = {
-            label: {
-                task: each["accept_rate"]
-                for task, each in tasks.items()
-                if task != ALL
-            }
-            for label, tasks in expectations.items()
-        }
-        parts += [
-            _figure(
-                figures.reward_histogram(histograms),
-                "Rewards of the samples of each iteration",
-            ),
-            _figure(
-                figures.accept_rate(rates),
-                "Samples that reach the threshold",
-            ),
-        ]
-    if results:
-        parts.append(
-            _figure(
-                figures.lengths(_lengths(examples, results)),
-                "Words of the final answers of test users",
-            )
-        )
-    losses = _by_epoch(runs, "nll")
-    if losses:
-        parts.append(_figure(figures.losses(losses), "Training loss"))
-    validations = _by_epoch(runs, "val_reward")
-    if validations:
-        parts.append(
-            _figure(
-                figures.validations(validations),
-                "Mean reward of validation users, by which weights are chosen",
-            )
-        )
-    return parts
+    """`(PNG in base64, caption)` of each picture that has anything to show."""
+    steps = _expectations(runs)
+    histograms = {
+        label: tasks[ALL]["histogram"] for label, tasks in steps.items()
+    }
+    rates = {
+        label: {t: tasks[t]["accept_rate"] for t in tasks if t != ALL}
+        for label, tasks in steps.items()
+    }
+    drawn = [
+        (
+            figures.score_by_iteration,
+            _curves(results, examples),
+            "Mean reward after each iteration (as in Figure 3)",
+        ),
+        (
+            figures.reward_histogram,
+            histograms,
+            "Rewards of the samples of each iteration",
+        ),
+        (figures.accept_rate, rates, "Samples that reach the threshold"),
+        (
+            figures.lengths,
+            _lengths(examples, results) if results else {},
+            "Words of the final answers of test users",
+        ),
+        (figures.losses, _by_epoch(runs, "nll"), "Training loss"),
+        (
+            figures.validations,
+            _by_epoch(runs, "val_reward"),
+            "Mean reward of validation users, by which weights are chosen",
+        ),
+    ]
+    return [
+        (base64.b64encode(draw(values)).decode(), caption)
+        for draw, values, caption in drawn
+        if values
+    ]
 
 
 def _curves(results, examples):
@@ -281,63 +286,86 @@ def _lengths(examples, results):
 
 
 def _cases(examples, results):
-    """The first example of some tasks, and what each model wrote for it."""
-    parts = []
-    for task, members in list(tasks_of(examples).items())[:_CASES]:
-        example = members[0]
-        documents = "\n— ".join(d.text[:600] for d in example.documents[:5])
-        parts.append(f"<h3>{html.escape(task)}</h3>")
-        parts.append(_text("prompt", example.prompt))
-        parts.append(_text("documents", f"— {documents}"))
-        parts.append(_text("the user wrote", example.expected))
-        for result in results:
-            score = result.outputs[example.id].score.reward
-            text = result.outputs[example.id].sample.text
-            parts.append(_text(f"{result.title}, reward {score:.1f}", text))
-    return parts
+    """The first example of each task, and what each model wrote for it."""
+    for task, (example, *_) in tasks_of(examples).items():
+        yield {
+            "task": task,
+            "example": example,
+            "read": _documents(example, results),
+            "written": [
+                (result.title, result.outputs[example.id]) for result in results
+            ],
+        }
+
+
+def _documents(example, results):
+    """What stood in the prompts, `(documents, titles)`.
+
+    `documents` is None where that was not noted, and `titles` is empty where
+    all models read the same.
+    """
+    found = {}
+    for result in results:
+        documents = result.documents.get(example.id)
+        read = None if documents is None else tuple(documents)
+        found.setdefault(read, []).append(result.title)
+    alike = len(found) == 1
+    return [
+        (read, "" if alike else ", ".join(titles))
+        for read, titles in found.items()
+    ]
 
 
 def _seconds(runs):
     rows = [["stage", "seconds"]]
     for label, run in runs.items():
-        for stage, value in _seconds_of(run).items():
+        for stage, value in _json(run, "seconds.json").items():
             if _is_number(value):
                 rows.append([f"{label} {stage}".strip(), f"{value:.0f}"])
     return rows
 
 
-def _seconds_of(run):
+def _json(run, name):
+    """The object in a JSON file, empty where there is none."""
+    found = _read(run.read_json, name)
+    return found if isinstance(found, dict) else {}
+
+
+def _read(read, name):
+    """What `read` finds, None where the file can't be read."""
     try:
-        seconds = run.read_json("seconds.json")
+        return read(name)
     except InputError:
-        seconds = None
-    return seconds if isinstance(seconds, dict) else {}
+        return None
 
 
-def _table(rows):
-    lines = [
-        "<tr>"
-        + "".join(
-            f"<{tag}>{html.escape(cell)}</{tag}>"
-            for cell in row
-            for tag in ("td" if number else "th",)
-        )
-        + "</tr>"
-        for number, row in enumerate(rows)
-    ]
-    return f"<table>{''.join(lines)}</table>"
+def _flat(values):
+    """`{dotted name: value as short text}` of nested dicts, however deep."""
+    flat, left = {}, [("", values)] if isinstance(values, dict) else []
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict) and value:
+            inner = [(f"{path}.{key}", value[key]) for key in value]
+            left += reversed(inner)
+        elif path:
+            text = value if isinstance(value, str) else _SHORT.repr(value)
+            flat[path[1:]] = _cut(text, _SETTING)
+    return flat
 
 
-def _text(title, text):
-    return (
-        f"<div><b>{html.escape(title)}</b>"
-        f"<div class='text'>{html.escape(text)}</div></div>"
+def _cut(text, length):
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def _template():
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda x: visible(x) if isinstance(x, str) else x,
     )
-
-
-def _figure(png, caption):
-    data = base64.b64encode(png).decode()
-    return (
-        f"<figure><img src='data:image/png;base64,{data}' alt=''>"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+    environment.filters["cut"] = _cut
+    folder = importlib.resources.files("keras_restpg.evaluation")
+    source = folder.joinpath("report.html.j2").read_text("utf-8")
+    return environment.from_string(source, {"length": _DOCUMENT})

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.records import ScoredSample
+from keras_restpg.records import Document, ScoredSample
 
 # What a stage's model is called in the paper's tables.
 NAMES = {
@@ -24,11 +24,16 @@ class Result:
         method: one of the four methods' names.
         iteration: 0 after supervised fine-tuning.
         outputs: `{example id: ScoredSample}`.
+        documents: `{example id: the documents in its prompt}`; an example
+            that is missing has documents that nobody noted.
     """
 
     method: str
     iteration: int
     outputs: dict[str, ScoredSample]
+    documents: dict[str, tuple[Document, ...]] = dataclasses.field(
+        default_factory=dict
+    )
 
     @property
     def title(self):

@@ -47,15 +47,3 @@ def macro_average(result, examples):
     """The mean over tasks of the mean reward."""
     parts = tasks_of(examples).values()
     return float(np.mean([result.rewards(part).mean() for part in parts]))
-
-
-def as_text(rows):
-    """Rows as lines with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for number, row in enumerate(rows):
-        cells = zip(row, widths, strict=True)
-        lines.append("  ".join(c.ljust(w) for c, w in cells).rstrip())
-        if number == 0:
-            lines.append("-" * len("  ".join("-" * w for w in widths)))
-    return "\n".join(lines)

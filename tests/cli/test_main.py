@@ -144,7 +144,9 @@ def judge_command(tmp_path, *options):
 def judged(tmp_path, capsys, *options):
     """The printed table, `{task: {column: text}}`, and the written rows."""
     assert cli.main(judge_command(tmp_path, *options)) == 0
-    (_, *head), *lines = map(str.split, capsys.readouterr().out.splitlines())
+    printed = capsys.readouterr().out.splitlines()
+    assert "1 of 2 outputs have no final answer" in printed.pop()
+    (_, *head), _, *lines = map(str.split, printed)
     table = {task: dict(zip(head, row, strict=True)) for task, *row in lines}
     written = (tmp_path / "scores.jsonl").read_text().splitlines()
     return table, list(map(json.loads, written))

@@ -40,7 +40,7 @@ def test_a_folder_is_printed(tmp_path):
     }
     (tmp_path / "topic_val.jsonl").write_text(json.dumps(row))
     lines = stats.table(tmp_path).split("\n")
-    assert lines[1].split()[:3] == ["topic", "val", "1"]
+    assert lines[2].split()[:3] == ["topic", "val", "1"]
 
 
 def test_a_split_of_the_papers_size_has_the_papers_numbers(
@@ -58,5 +58,5 @@ def test_a_split_of_the_papers_size_has_the_papers_numbers(
         path = tmp_path / f"topic_{split}.jsonl"
         path.write_text(json.dumps(row))
     lines = stats.table(tmp_path).split("\n")
-    assert [line.split()[0] for line in lines[1:]] == ["topic", "the", "topic"]
-    assert "3.00 ± 0.50" in lines[2]
+    assert [line.split()[0] for line in lines[2:]] == ["topic", "the", "topic"]
+    assert "3.00 ± 0.50" in lines[3]

@@ -6,6 +6,7 @@ from keras_restpg import prompts
 from keras_restpg.data import load_longlamp
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.predictions import score_file
+from keras_restpg.records import Example
 
 REFERENCES = [
     {"id": "1", "input": "x", "output": "the old garden gate"},
@@ -39,6 +40,46 @@ def test_both_layouts_give_the_same_scores(tmp_path, references):
     assert ours.means["topic"]["rougeL"] == 0.0
     assert ours.means["all"]["count"] == 2
     assert "rougeL" in ours.table()
+    assert ours.notes == ()
+
+
+CHINESE = "今天天气很好,我们去公园散步"
+RUSSIAN = "Сегодня мы гуляем по старому саду"
+
+
+@pytest.mark.parametrize(
+    ("texts", "unread"),
+    [
+        ([CHINESE, RUSSIAN, "plain words"], 2),
+        # A number in it does not make it read.
+        ([CHINESE + " 2024", RUSSIAN + " 5 km"], 2),
+        (["हिन्दी में लिखना", "…!", "the café in Zürich"], 2),
+    ],
+)
+def test_texts_that_rouge_does_not_read_are_told_of(tmp_path, texts, unread):
+    examples = [
+        Example(str(i), "t", "u", "x", text, ()) for i, text in enumerate(texts)
+    ]
+    rows = [{"id": e.id, "output": e.expected} for e in examples]
+    path = write(tmp_path, {"golds": rows})
+    scored = score_file(path, examples)
+    (note,) = scored.notes
+    assert f"in {unread} of {len(texts)} expected outputs" in note
+    assert scored.table().endswith(note)
+
+
+def test_words_of_any_script_are_compared_on_request(tmp_path):
+    examples = [
+        Example(str(i), "t", "u", "x", text, ())
+        for i, text in enumerate([CHINESE, RUSSIAN, "plain words"])
+    ]
+    rows = [{"id": e.id, "output": e.expected} for e in examples]
+    path = write(tmp_path, {"golds": rows})
+    scored = score_file(path, examples, tokenizer="words")
+    assert scored.means["all"]["rouge1"] == scored.means["all"]["rougeL"] == 1.0
+    assert scored.notes == ()
+    with pytest.raises(ValueError, match="one of rouge, words. Received: 'x'"):
+        score_file(path, examples, tokenizer="x")
 
 
 def test_only_the_final_answer_counts(tmp_path, references):
@@ -55,6 +96,7 @@ def test_only_the_final_answer_counts(tmp_path, references):
     # Without reasoning there is no final answer.
     assert scored.means["topic"]["rouge1"] == 0.0
     assert scored.means["topic"]["judge"] == 0.0
+    assert scored.notes == ("1 of 2 outputs have no final answer and count 0.",)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "json"])

@@ -4,7 +4,7 @@ from scipy import stats
 
 from keras_restpg.evaluation.results import Result, method_of
 from keras_restpg.evaluation.significance import improves, paired_p
-from keras_restpg.evaluation.tables import as_text, main_table
+from keras_restpg.evaluation.tables import main_table
 from keras_restpg.records import Example, Sample, Score, ScoredSample
 
 TASKS = ("a", "b")
@@ -50,8 +50,3 @@ def test_superscripts_name_the_rows_that_are_improved_upon():
     average = (high[::2].mean() + high[1::2].mean()) / 2
     assert rows[2][3] == f"{average:.4f} ¹"
     assert "¹" not in "".join(rows[1])
-
-
-def test_text_is_aligned():
-    lines = as_text([["", "a"], ["long name", "1"]]).split("\n")
-    assert lines[2] == "long name  1" and set(lines[1]) == {"-"}

@@ -1,0 +1,75 @@
+"""Tables as text, and how text that nobody wrote for a screen is shown."""
+
+import unicodedata
+
+# What gives the text after it another direction than it seems to have.
+_BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+def as_text(rows):
+    """A table as lines with aligned columns.
+
+    Columns of numbers are aligned at the right, all others at the left. A
+    wide (East Asian) character counts two columns, a combining mark none.
+
+    Args:
+        rows: list of rows of str, all of one length, the head first.
+    """
+    rows = [[visible(cell, breaks=False) for cell in row] for row in rows]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(_width, column)) for column in columns]
+    numeric = [all(map(_is_number, column[1:])) for column in columns]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, numeric, strict=True)
+        lines.append("  ".join(_pad(*cell) for cell in cells).rstrip())
+    lines[1:1] = ["-" * (sum(widths) + 2 * len(widths) - 2)]
+    return "\n".join(lines)
+
+
+def visible(text, breaks=True):
+    """`text` with its control characters as escapes, such as `\\x1b`.
+
+    They could command a terminal or hide what stands there: those are
+    control characters, bidirectional overrides and isolates, and halves of
+    surrogate pairs.
+
+    Args:
+        text: a str, or a str subclass whose `translate` keeps its class.
+        breaks: whether line breaks and tabs stay as they are.
+    """
+    stay = "\n\t" if breaks else ""
+    # One line break on Windows.
+    text = text.replace("\r\n", "\n")
+    odd = {c for c in text if c not in stay and _is_control(c)}
+    escapes = {ord(c): ascii(c)[1:-1] for c in odd}
+    return text.translate(escapes) if escapes else text
+
+
+def _is_control(character):
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cs", "Zl", "Zp") or character in _BIDI
+
+
+def _pad(cell, width, numeric):
+    padding = " " * (width - _width(cell))
+    return padding + cell if numeric else cell + padding
+
+
+def _width(text):
+    """How many columns of a terminal a text takes."""
+    return sum(map(_columns, text))
+
+
+def _columns(character):
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
