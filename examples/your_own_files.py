@@ -76,9 +76,9 @@ recipe = restpg.Recipe().with_settings(
         "selection.tau=0.2",
         "selection.on_empty=lower_tau",
         "training.steps=80",
-        "training.warmup_steps=8",
+        "optimizer.warmup_steps=8",
         "training.batch_size=16",
-        "training.learning_rate=0.003",
+        "optimizer.learning_rate=0.003",
         "evaluation.validate_every=40",
     ]
 )

@@ -14,6 +14,8 @@ from keras_restpg.errors import InputError
 
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
+# The reason of a score where a judge gave none.
+NO_JUDGEMENT = "no judgement"
 
 
 def _within(low, high=None):

@@ -38,11 +38,10 @@ RECIPE = from_dict(
         "selection": {"tau": 0.5, "on_empty": "lower_tau"},
         "training": {
             "steps": 120,
-            "warmup_steps": 2,
             "batch_size": 16,
-            "learning_rate": 0.01,
             "save_every": 10,
         },
+        "optimizer": {"warmup_steps": 2, "learning_rate": 0.01},
         "evaluation": {"validate_every": 40},
     }
 )

@@ -35,9 +35,9 @@ SETTINGS = {
     "selection.tau": 0.1,
     "selection.on_empty": "lower_tau",
     "training.steps": 40,
-    "training.warmup_steps": 2,
+    "optimizer.warmup_steps": 2,
     "training.batch_size": 16,
-    "training.learning_rate": 0.01,
+    "optimizer.learning_rate": 0.01,
     "training.save_every": 10,
     "evaluation.validate_every": 20,
 }

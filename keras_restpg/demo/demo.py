@@ -28,7 +28,6 @@ from keras_restpg.evaluation.tables import macro_average, main_table
 from keras_restpg.evaluation.timing import PythonShare
 from keras_restpg.model.scratch import make_gemma
 from keras_restpg.progress import Progress
-from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.run.build import SCRATCH, claim_base, train_or_load_base
 from keras_restpg.run.recipe import from_dict
 from keras_restpg.run.rest_pg import RestPG
@@ -85,9 +84,12 @@ def demo_recipe(method, size, seed, judge="overlap"):
             "selection": {"tau": 1.0, "on_empty": "lower_tau"},
             "training": {
                 "steps": size.steps,
-                "warmup_steps": size.steps // 10,
                 "batch_size": 64,
+            },
+            "optimizer": {
                 "learning_rate": 3e-3,
+                "warmup_steps": size.steps // 10,
+                "weight_decay": 0.0,
             },
             "evaluation": {"validate_every": max(size.steps // 2, 1)},
         }
@@ -215,7 +217,7 @@ class Demo:
 
     def _shared(self):
         """What the methods share: the base, and an LLM judge."""
-        return RunDirectory(self.out).open(self._recipe(METHODS[-1]))
+        return RunDirectory(self.out).open()
 
     def _reward(self):
         if not self._llm:
@@ -233,12 +235,12 @@ class Demo:
         recipe = self._recipe(method)
         with self._shared() as run:
             causal_lm = self._base(recipe, run)
-        training = recipe.training
+        optimizer = recipe.optimizer
         schedule = WarmupLinearDecay(
-            training.learning_rate,
-            training.warmup_steps,
-            training.steps,
-            training.final_fraction,
+            optimizer.learning_rate,
+            optimizer.warmup_steps,
+            recipe.training.steps,
+            optimizer.final_fraction,
         )
         teacher = [self.world.teacher(e) for e in self.splits["train"]]
         return RestPG(
@@ -247,7 +249,6 @@ class Demo:
             splits=self.splits,
             causal_lm=causal_lm,
             reward=self.reward,
-            retriever=BM25(),
             teacher=teacher if recipe.reasons else None,
             optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0),
             progress=self.progress,

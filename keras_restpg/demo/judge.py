@@ -18,7 +18,7 @@ from keras_restpg.rewards.reward import SCORES
 from keras_restpg.training.base import fit_tokens
 from keras_restpg.training.features import Tokens
 
-_WEIGHTS = "judge/judge.weights.h5"
+_WEIGHTS = "judge/judge.safetensors"
 # Answers at once: the tiny model's memory is small.
 _ROWS = 64
 

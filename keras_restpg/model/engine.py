@@ -123,6 +123,14 @@ class SamplingEngine:
                 stacklevel=2,
             )
 
+    def get_config(self):
+        """What tells its samples from another engine's; not the memory."""
+        return {
+            "causal_lm": self.causal_lm,
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "max_new_tokens": self.max_new_tokens,
+        }
+
     def sample(self, prompts, sampling=None, keys=None):
         """Samples for each prompt, in the prompts' order.
 

@@ -8,15 +8,18 @@ import dataclasses
 import os
 import pathlib
 
+import keras
+
 from keras_restpg import prompts
 from keras_restpg.data import drop_near_copies, scrub
 from keras_restpg.data.longlamp import load_folder
 from keras_restpg.errors import InputError
+from keras_restpg.identity import digest
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.scratch import make_gemma, make_vocabulary
 from keras_restpg.model.text import Codec
-from keras_restpg.self_training.steps import short
 from keras_restpg.store.files import Files
+from keras_restpg.store.stage import BASE
 from keras_restpg.training.base import train_base
 
 SCRATCH = "scratch"
@@ -78,6 +81,7 @@ def load_generator(recipe, examples, run, progress):
     else:
         causal_lm = load_preset(settings.preset, settings.dtype)
     if settings.lora_rank:
+        keras.utils.set_random_seed(recipe.seed)
         causal_lm.backbone.enable_lora(settings.lora_rank)
     if settings.freeze_embeddings:
         causal_lm.backbone.token_embedding.trainable = False
@@ -239,13 +243,19 @@ def _scratch(recipe, examples, run, progress):
 
 def claim_base(recipe, texts, run):
     """Moves a base of other texts or sizes aside."""
-    inputs = [dataclasses.asdict(recipe.model), recipe.seed, texts]
-    run.stage("base", short(inputs))
+    run.claim(
+        "base",
+        {
+            "model": dataclasses.asdict(recipe.model),
+            "seed": recipe.seed,
+            "texts": digest(texts),
+        },
+    )
 
 
 def train_or_load_base(causal_lm, texts, recipe, run, progress):
     """A base for a model from scratch, made once for a run directory."""
-    name = "base/base.weights.h5"
+    name = BASE
     if run.load_weights(name, causal_lm):
         return
     codec = Codec(causal_lm.preprocessor.tokenizer)

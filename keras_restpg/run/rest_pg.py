@@ -15,9 +15,9 @@ from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
 from keras_restpg.run import build
 from keras_restpg.self_training.callback import SelfTrainingCallback
-from keras_restpg.self_training.examples import personalize
-from keras_restpg.self_training.outputs import Outputs
-from keras_restpg.self_training.steps import digest_of, short
+from keras_restpg.self_training.e_step import Outputs
+from keras_restpg.self_training.examples import read_and_personalize
+from keras_restpg.self_training.stages import test_inputs
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
@@ -36,10 +36,11 @@ class RestPG:
         causal_lm: the LLM to train, with the base weights.
         reward: as for `SelfTrainingCallback`.
         retriever: as for `SelfTrainingCallback`.
-        teacher: as `reasoning` of `SelfTrainingCallback`.
+        teacher: as for `SelfTrainingCallback`.
         optimizer: a Keras optimiser; None: the paper's.
         progress: a `Progress`.
         tensorboard: folder for TensorBoard's logs, or None.
+        allow_backend_change: as for `SelfTrainingCallback`.
 
     Raises:
         InputError: settings or data that do not fit, before any training.
@@ -63,11 +64,23 @@ class RestPG:
         optimizer=None,
         progress=None,
         tensorboard=None,
+        allow_backend_change=False,
     ):
         build.check_writable(out)
         _check_steps(recipe)
         _check_tensorboard(tensorboard)
         self.recipe = recipe
+        self.settings = recipe.settings
+        # `recipe.toml` tells what the recipe made, and of no other part.
+        given = {
+            "data": splits,
+            "model": causal_lm,
+            "reward": reward,
+            "retrieval": retriever,
+            "reasoning": teacher,
+            "optimizer": optimizer,
+        }
+        self._handed_in = [n for n, part in given.items() if part is not None]
         self.progress = progress or Progress()
         self.splits = splits or build.load_splits(recipe, self.progress)
         if teacher is None:
@@ -79,6 +92,7 @@ class RestPG:
         self.teacher = teacher
         self.optimizer = optimizer
         self.tensorboard = tensorboard
+        self.allow_backend_change = allow_backend_change
 
     def run(self):
         """Runs, or continues, to the end.
@@ -87,7 +101,13 @@ class RestPG:
             list of `Result` on the test split, one for each stage.
         """
         run = self.run_directory
-        with run.open(self.recipe), self.progress.stoppable():
+        with run.open(), self.progress.stoppable():
+            recipe = self.recipe.to_toml(self._handed_in)
+            run.files.write("recipe.toml", recipe.encode())
+            run.write_json(
+                "run.json",
+                {**run.noted(), "handed_in": self._handed_in},
+            )
             # It tells of what is done anew from here on.
             run.files.remove("report.html")
             self.progress.seconds = _seconds(run)
@@ -112,7 +132,7 @@ class RestPG:
             recipe, train, self.run_directory, self.progress
         )
         # Before training: a prompt that does not fit ends the run here.
-        self.test_prompts = self._prompts(self.splits["test"])
+        self.prompts, self.documents = self._read(self.splits["test"])
         teacher = self.teacher
         if teacher is None:
             teacher = build.make_teacher(recipe, causal_lm)
@@ -126,15 +146,17 @@ class RestPG:
             self.retriever,
             self.splits["val"],
             teacher if recipe.reasons else None,
-            recipe.with_settings([f"iterations={recipe.rounds}"]),
+            self.settings,
             self.run_directory,
             self.progress,
+            self.allow_backend_change,
         )
+        training.set_model(model)
         callbacks = [training]
         if self.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(self.tensorboard))
         model.fit(
-            training.batches(),
+            training.stream(),
             steps_per_epoch=training.steps_per_epoch,
             epochs=training.epochs,
             initial_epoch=training.initial_epoch,
@@ -144,14 +166,14 @@ class RestPG:
         )
         return training
 
-    def _prompts(self, examples):
-        """The personalised prompts of examples."""
-        recipe = self.recipe
-        return personalize(
+    def _read(self, examples):
+        """The personalised prompts of examples, and their documents."""
+        return read_and_personalize(
             examples,
-            self.retriever.retrieve(examples, recipe.retrieval.k),
-            recipe.reasons,
-            recipe.sampling.max_prompt_tokens,
+            self.retriever,
+            self.settings.k,
+            self.recipe.reasons,
+            self.settings.max_prompt_tokens,
             Codec(self.causal_lm.preprocessor.tokenizer),
         )
 
@@ -163,37 +185,39 @@ class RestPG:
         outputs = Outputs(
             training.engine,
             test,
-            self.test_prompts,
+            self.prompts,
             self.reward,
             self.recipe.reasons,
+            self.settings,
             self.progress,
-            self.run_directory,
-            training.judge_name,
         )
         return [
-            self._result(outputs, training, number, name)
-            for number, name in enumerate(training.checkpoints.names)
+            self._result(outputs, training, number)
+            for number in range(len(training.stages))
         ]
 
-    def _result(self, outputs, training, number, name):
-        folder, recipe = f"{name}/test", self.recipe
-        checkpoints = training.checkpoints
-        inputs = [checkpoints.fingerprints[name], digest_of(outputs.examples)]
-        self.run_directory.stage(folder, short(inputs))
-        checkpoints.load_best(name, training.model)
+    def _result(self, outputs, training, number):
+        stage, settings = training.stages[number], self.settings
+        samples, scores = stage.test(
+            test_inputs(outputs.examples, settings), training.parts.reward
+        )
         scored = outputs.scored(
-            f"{name}: test",
+            f"{stage.name}: test",
             Sampling(
                 1,
-                recipe.evaluation.temperature,
-                recipe.sampling.top_p,
-                seed=f"{recipe.seed}/test",
+                settings.inference_temperature,
+                settings.top_p,
+                seed=f"{settings.seed}/test",
             ),
-            folder,
-            recipe.selection.tau,
+            samples,
+            scores,
+            lambda: training.checkpoints.load_best(stage, training.model),
         )
         found = {each.sample.example_id: each for each in scored}
-        return Result(method_of(recipe.reasons, number), number, found)
+        ids = [example.id for example in outputs.examples]
+        documents = dict(zip(ids, self.documents, strict=True))
+        method = method_of(self.recipe.reasons, number)
+        return Result(method, number, found, documents)
 
     def _finish(self, results):
         if results:
@@ -204,14 +228,14 @@ class RestPG:
 
 def make_optimizer(recipe):
     """The paper's optimiser with the recipe's values."""
-    training = recipe.training
+    optimizer = recipe.optimizer
     return paper_optimizer(
-        training.learning_rate,
-        training.warmup_steps,
-        training.steps,
-        training.final_fraction,
-        training.weight_decay,
-        training.global_clipnorm or None,
+        optimizer.learning_rate,
+        optimizer.warmup_steps,
+        recipe.training.steps,
+        optimizer.final_fraction,
+        optimizer.weight_decay,
+        optimizer.global_clipnorm or None,
     )
 
 
@@ -244,11 +268,11 @@ def _check_tensorboard(folder):
 
 
 def _check_steps(recipe):
-    training = recipe.training
-    if training.warmup_steps >= training.steps:
+    warmup, steps = recipe.optimizer.warmup_steps, recipe.training.steps
+    if warmup >= steps:
         raise InputError(
-            "training.warmup_steps must be below training.steps. Received: "
-            f"{training.warmup_steps} and {training.steps}"
+            "optimizer.warmup_steps must be below training.steps. Received: "
+            f"{warmup} and {steps}"
         )
     if keras.config.backend() not in ("jax", "tensorflow", "torch"):
         raise InputError(

@@ -4,22 +4,34 @@ Read from the files alone, also while the run goes on; its data and models are
 not loaded.
 """
 
+import warnings
+
 from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning, Sample, Score
+from keras_restpg.run import recipe as recipes
 from keras_restpg.store import RunDirectory
+from keras_restpg.store.stage import BASE, shard_folders, stage_name
+from keras_restpg.store.state import read_state
+from keras_restpg.tables import visible
 
 
-def status(folder):
+def status(folder, verify=False):
     """A few lines on a run: what is done, what is left, the time it took.
+
+    Args:
+        folder: the run directory.
+        verify: whether everything that was computed is read and compared
+            with its checksums.
 
     Raises:
         InputError: there is no run in the folder, or its files are damaged.
     """
     run = RunDirectory(folder)
-    recipe = run.recipe()
+    recipe = recipes.of_run(run)
     if recipe is None:
         raise InputError(f"{folder} holds no run: there is no recipe.toml.")
-    done, total = _epochs(run)
+    state = read_state(run)
+    done, total = state.get("epoch", 0), state.get("epochs", 0)
     finished = run.files.exists("report.html") and 0 < total <= done
     parts = [
         *_preparation(run, recipe),
@@ -29,6 +41,8 @@ def status(folder):
     lines = [f"{folder}: {recipe.method}, {recipe.rounds} iterations"]
     lines += [f"{name}: {state}" for name, state, _ in parts]
     lines += _times(run)
+    if verify:
+        lines += _verified(run, state)
     left = [name for name, _, ended in parts if not ended]
     if finished:
         return "\n".join([*lines, "finished"])
@@ -37,23 +51,29 @@ def status(folder):
     )
 
 
-def _epochs(run):
-    """How many epochs are done, and of how many in all; 0 where unknown."""
-    state = run.read_json("state.json", {})
-    found = state if isinstance(state, dict) else {"epoch": None}
-    counts = [found.get(name, 0) for name in ("epoch", "epochs")]
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise InputError(
-            f"{run.files.url}/state.json is damaged. Remove it: samples are "
-            "kept, trainings are done anew."
-        )
-    return counts
+def _verified(run, state):
+    """What is wrong with what was computed, a line each."""
+    found, count = [], 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for folder, cls in shard_folders(run, state.get("stages", {})):
+            shards = run.shards(folder, cls)
+            for key in shards.keys():
+                count += 1
+                shards.get(key)
+        found += [str(each.message) for each in caught]
+    for name, checksum in state.get("weights", {}).items():
+        count += 1
+        if run.load_arrays(name, checksum) is None:
+            found.append(f"{run.files.url}/{name} is missing or damaged")
+    said = f"verified: {count} files, {len(found)} of them not sound"
+    return [said, *map(visible, found)]
 
 
 def _preparation(run, recipe):
     """`(what, how far, whether done)` of what comes before the trainings."""
     if recipe.model.preset == "scratch":
-        made = run.files.exists("base/base.weights.h5.sha256")
+        made = run.files.exists(f"{BASE}.sha256")
         yield "base", "made" if made else "to do", made
     if recipe.reasons and not recipe.reasoning.file:
         # Training begins when all of it is there.
@@ -67,21 +87,17 @@ def _trainings(run, recipe, done, total):
     """The same of supervised fine-tuning and each iteration."""
     each = total // (1 + recipe.rounds)
     for number in range(1 + recipe.rounds):
-        name = _name(number)
+        name = stage_name(number)
         inside = min(max(done - number * each, 0), each)
         parts = [*_samples(run, recipe, name)] if number else []
         parts += [f"{inside} of {each} epochs"] if inside else []
         parts += _tested(run, name)
         if not parts:
             last = recipe.rounds
-            name += f" to {_name(last)}" if number < last else ""
+            name += f" to {stage_name(last)}" if number < last else ""
             yield name, "to do", False
             return
         yield name, ", ".join(parts), 0 < each == inside
-
-
-def _name(number):
-    return f"iteration-{number}" if number else "sft"
 
 
 def _samples(run, recipe, name):

@@ -8,8 +8,10 @@ from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.records import Document, Example
 from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.retrieval.retriever import as_retriever
+from keras_restpg.run import recipe as recipes
 from keras_restpg.run.build import load_preset, make_retriever
-from keras_restpg.self_training.examples import personalize
+from keras_restpg.self_training.examples import read_and_personalize
+from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
 
 
@@ -81,11 +83,12 @@ class PersonalizedWriter:
             InputError: there is no finished run in the folder.
         """
         run = RunDirectory(folder)
-        recipe, model = run.recipe(), run.folder("model")
-        if recipe is None or model is None:
+        recipe, model = recipes.of_run(run), run.folder("model")
+        found = run.noted()
+        if recipe is None or model is None or not found:
             raise InputError(
-                f"{folder} holds no finished run: recipe.toml or model/ is "
-                "missing. Finish it with `keras-restpg run`."
+                f"{folder} holds no finished run: recipe.toml, run.json or "
+                "model/ is missing. Finish it with `keras-restpg run`."
             )
         if recipe.data.template != "paper":
             raise InputError(
@@ -93,13 +96,14 @@ class PersonalizedWriter:
                 "made of its columns and not of plain documents. Train with "
                 "data.template = 'paper' to write for other users."
             )
+        if retriever is None and "retrieval" in found.get("handed_in", ()):
+            raise InputError(
+                f"{folder} was trained with a retriever that was handed in. "
+                "Give it to PersonalizedWriter.from_run(folder, retriever)."
+            )
         settings = {
             "reasoning": recipe.reasons,
-            "k": recipe.retrieval.k,
-            "temperature": recipe.evaluation.temperature,
-            "top_p": recipe.sampling.top_p,
-            "max_prompt_tokens": recipe.sampling.max_prompt_tokens,
-            "max_new_tokens": recipe.sampling.max_new_tokens,
+            **_settings(found, f"{folder}/run.json"),
         }
         causal_lm = load_preset(str(model))
         retriever = retriever or make_retriever(recipe, folder)
@@ -133,9 +137,10 @@ class PersonalizedWriter:
         if not any(document.text.strip() for document in documents):
             raise InputError("There are no documents of the user.")
         example = Example("user", "task", "user", prompt, "", documents)
-        text = personalize(
+        text, _ = read_and_personalize(
             [example],
-            self.retriever.retrieve([example], self.k),
+            self.retriever,
+            self.k,
             self.reasoning,
             self.engine.max_prompt_tokens,
             self.engine.codec,
@@ -154,3 +159,25 @@ class PersonalizedWriter:
         parts = prompts.split_output(text) if self.reasoning else None
         reasoning = parts[0] if parts else ""
         return Written(reasoning, answer, text, generation.finished)
+
+
+def _settings(found, where):
+    """What of a run's settings a writer takes.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    try:
+        settings = Settings(**found["settings"])
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{where} is damaged. Run the same command again: it is written "
+            "when the run goes on."
+        ) from None
+    return {
+        "k": settings.k,
+        "temperature": settings.inference_temperature,
+        "top_p": settings.top_p,
+        "max_prompt_tokens": settings.max_prompt_tokens,
+        "max_new_tokens": settings.max_new_tokens,
+    }

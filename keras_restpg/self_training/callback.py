@@ -3,40 +3,44 @@
 An epoch is the steps between two saves, a stage (supervised fine-tuning, then
 each iteration) a fixed number of epochs. Where a stage begins, the callback
 samples with the best weights so far, scores, selects, restores the weights
-that the stage starts from and resets the optimiser and its schedule. Where an
-epoch ends, it saves weights and optimiser, so that a run goes on from there;
+that the stage starts from and resets the optimizer and its schedule. Where an
+epoch ends, it saves weights and optimizer, so that a run goes on from there;
 after every few epochs it validates and keeps the best weights.
 """
 
 import contextlib
+import dataclasses
 import math
 import tempfile
 
 import keras
 
+from keras_restpg import environment, identity
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress, Stopped
 from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.retrieval.retriever import as_retriever
-from keras_restpg.run.recipe import Recipe
+from keras_restpg.self_training import border
 from keras_restpg.self_training.algorithm import algorithm_1
-from keras_restpg.self_training.examples import personalize
-from keras_restpg.self_training.m_step import Maximization
-from keras_restpg.self_training.outputs import Outputs
-from keras_restpg.self_training.steps import (
-    Steps,
-    fingerprints,
-    reward_name,
-    short,
+from keras_restpg.self_training.e_step import Outputs
+from keras_restpg.self_training.examples import read_and_personalize
+from keras_restpg.self_training.m_step import Base, Trainer
+from keras_restpg.self_training.stages import (
+    Parts,
+    reasoning_inputs,
+    stages,
 )
+from keras_restpg.self_training.steps import Steps
 from keras_restpg.self_training.validation import (
     first_of_each_task,
     mean_scores,
 )
+from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.checkpoints import Checkpoints
+from keras_restpg.store.state import read_state
 from keras_restpg.training.model import tickets
 
 # Batches between two looks at how many updates were skipped.
@@ -44,36 +48,38 @@ _LOOK = 20
 
 
 class SelfTrainingCallback(keras.callbacks.Callback):
-    """REST-PG, or ReST-EM without `reasoning`, in a plain `model.fit`.
+    """REST-PG, or ReST-EM without a teacher, in a plain `model.fit`.
+
+    Learning rate, its schedule, weight decay and clipping are the optimizer's,
+    as in all of Keras; it begins anew at each stage.
 
     Args:
         examples: list of `Example` to train on.
-        judge: the reward: a `Reward`, or a callable
-            `(example, answer) -> number from 0 to 1`. A run directory knows
-            it by `recipe.reward`, its class or name, and its `settings`: what
-            is scored already is not scored again by another that shares these.
+        reward: a `Reward`, or a callable `(example, answer) -> number from 0
+            to 1`.
         retriever: chooses the documents of each prompt; None: BM25.
         validation: list of `Example` of other users; empty: the last weights
             of a stage count as its best.
-        reasoning: a `reasoning.Teacher`, or a list of `Reasoning`; None
-            trains without reasoning.
-        recipe: a `Recipe`; of it count `iterations`, `seed` and the sections
-            `retrieval.k`, `sampling`, `selection`, `training`, `evaluation`.
+        teacher: a `reasoning.Teacher`, or a list of `Reasoning`; None trains
+            without reasoning.
+        settings: a `Settings`; None: the paper's.
         run: a `RunDirectory` that is open, or None: nothing outlasts the
             process.
         progress: a `Progress`.
+        allow_backend_change: whether a training may be continued in the
+            middle under another backend.
 
     Raises:
-        InputError: no examples, the same id twice, or a prompt that does not
-            fit.
+        InputError: no examples, the same id twice, a prompt that does not
+            fit, or a part that can't be told from others (see `identity`).
 
     Example:
     ```python
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer())
-    training = SelfTrainingCallback(examples, judge=LLMJudge(judge_lm))
+    training = SelfTrainingCallback(examples, reward=LLMJudge(judge_lm))
     model.fit(
-        training.batches(),
+        training.stream(),
         steps_per_epoch=training.steps_per_epoch,
         epochs=training.epochs,
         initial_epoch=training.initial_epoch,
@@ -81,47 +87,48 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     )
     ```
 
+    A run directory knows each stage by the parts and settings that it depends
+    on (`stages.py`): where one of these changes, what depends on it is
+    computed again, the rest is kept, and the progress says which.
+
     Other callbacks may stand beside it. Those that read `val_reward` come
     after it in the list; it is in the logs of the epochs that end with a
-    validation, every `epochs_per_validation`.
+    validation, every `epochs_per_validation`, and of those after them.
     """
 
     def __init__(
         self,
         examples,
-        judge,
+        reward,
         retriever=None,
         validation=(),
-        reasoning=None,
-        recipe=None,
+        teacher=None,
+        settings=None,
         run=None,
         progress=None,
+        allow_backend_change=False,
     ):
         super().__init__()
-        self.recipe = recipe or Recipe()
+        self.settings = settings or Settings()
         self.examples = list(examples)
         self.validation = first_of_each_task(
-            validation, self.recipe.evaluation.max_validation
+            validation, self.settings.max_validation
         )
         _check_ids([*self.examples, *self.validation])
-        self.judge = judge
-        self.judge_name = short(reward_name(self.recipe, judge))
+        self.reward = reward
         self.retriever = as_retriever(retriever or BM25())
-        self.reasoning = reasoning
+        self.teacher = teacher
         self.progress = progress or Progress()
+        self.allow_backend_change = allow_backend_change
         self._folder = None
         if run is None:
             self._folder = tempfile.TemporaryDirectory(prefix="restpg-")
-            run = RunDirectory(self._folder.name).open(self.recipe)
+            run = RunDirectory(self._folder.name).open()
         self.run = run
-        self._fingerprints = fingerprints(
-            self.recipe, self.examples, self.validation, reasoning, judge
-        )
-        self.checkpoints = Checkpoints(
-            run, self._fingerprints, self.epochs_per_stage
-        )
+        self.parts = None
+        self.stages = None
         self._lines = contextlib.ExitStack()
-        self._maximization = None
+        self._trainer = None
 
     @property
     def steps_per_epoch(self):
@@ -130,56 +137,104 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     @property
     def epochs_per_validation(self):
-        save_every = self.recipe.training.save_every
+        save_every = self.settings.save_every
         return math.ceil(self._validate_every / save_every)
 
     @property
     def epochs_per_stage(self):
         """A stage ends with a validation."""
         between = self.steps_per_epoch * self.epochs_per_validation
-        validations = math.ceil(self.recipe.training.steps / between)
+        validations = math.ceil(self.settings.steps / between)
         return validations * self.epochs_per_validation
 
     @property
     def _validate_every(self):
-        training, evaluation = self.recipe.training, self.recipe.evaluation
-        return min(training.steps, evaluation.validate_every)
+        return min(self.settings.steps, self.settings.validate_every)
 
     @property
     def epochs(self):
         """Epochs of all stages, for `fit`."""
-        return self.epochs_per_stage * (1 + self.recipe.iterations)
+        return self.epochs_per_stage * (1 + self.settings.iterations)
 
     @property
     def initial_epoch(self):
-        """The epoch that a continued run begins with, for `fit`."""
+        """The epoch that a continued run begins with, for `fit`.
+
+        Until the model is known (`set_model`, which `fit` calls), it is the
+        one that the run directory names; `fit` then ends at once, with the
+        reason, should the model be another one.
+        """
+        if self.stages is None:
+            return read_state(self.run).get("epoch", 0)
         return self.checkpoints.epoch
 
-    def batches(self):
-        """An endless stream for `fit`: each batch is asked for in its step."""
+    def stream(self):
+        """What `fit` takes as its data: an endless stream of tickets.
+
+        A batch is asked for in its step, since `fit` draws some ahead and
+        each stage has other data. `batches` shows them.
+        """
         return tickets()
 
+    def batches(self):
+        """The batches of the stage that is trained now, to be looked at.
+
+        Yields:
+            Dicts of arrays as `RewardWeightedLM` takes them, one epoch of the
+            data.
+
+        Raises:
+            ValueError: no stage has begun.
+        """
+        if self._trainer is None or self._trainer.batches is None:
+            raise ValueError(
+                "There are no batches before the first stage has begun: its "
+                "data is made in `fit`. Give `fit` training.stream()."
+            )
+        batches = self._trainer.batches
+        return map(batches.batch, range(len(batches)))
+
     def set_model(self, model):
-        """Keeps the base weights, before any callback can change them."""
+        """Takes a model and keeps its base weights, before they can change.
+
+        Weights that an earlier callback trained are set back to the base that
+        it began from.
+        """
         super().set_model(model)
         _check_model(model)
-        known = self._maximization
-        if known is None or known.model is not model:
-            self.codec = Codec(model.causal_lm.preprocessor.tokenizer)
-            self._maximization = Maximization(
-                model, self.codec, self.recipe, self.checkpoints
-            )
+        known = self._trainer
+        if known is not None and known.model is model:
+            return
+        self.codec = Codec(model.causal_lm.preprocessor.tokenizer)
+        if getattr(model, "base", None) is None:
+            model.base = Base(model)
+        model.base.restore(model)
+        self.parts = self._parts()
+        self.stages = stages(
+            self.run, self.parts, self.settings, self.progress.say
+        )
+        self.checkpoints = Checkpoints(
+            self.run, self.stages, self.epochs_per_stage
+        )
+        self._trainer = Trainer(
+            model, self.codec, self.settings, self.stages, self.checkpoints
+        )
 
     def on_train_begin(self, logs=None):
         self._check_steps()
+        border.check(self.model, self._beside())
+        self._note_parts()
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        self.model.base.keep(self.run, self._folder, self.model)
         self.checkpoints.sweep()
-        causal_lm = self.model.causal_lm
-        sampling = self.recipe.sampling
+        settings = self.settings
         self.engine = SamplingEngine(
-            causal_lm,
-            sampling.max_prompt_tokens,
-            sampling.max_new_tokens,
-            sampling.memory_mib * 2**20,
+            self.model.causal_lm,
+            settings.max_prompt_tokens,
+            settings.max_new_tokens,
+            settings.memory_mib * 2**20,
             codec=self.codec,
         )
         outputs, documents = self._outputs(self.examples)
@@ -187,25 +242,32 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         steps = Steps(
             outputs,
             documents,
-            self.reasoning,
-            self.recipe,
+            self.teacher,
+            settings,
             self.run,
-            self._fingerprints,
+            self.stages,
+            reasoning_inputs(self.parts, settings),
+            self.parts.reward,
+            lambda stage: self.checkpoints.load_best(stage, self.model),
         )
-        self._stages = algorithm_1(
-            steps, self.recipe.iterations, self.recipe.training.start
-        )
+        self._algorithm = algorithm_1(steps, settings)
         self._entered = []
         self._shown = None
+        self._val_reward = math.nan if self.validation else None
 
     def on_epoch_begin(self, epoch, logs=None):
         number, inside = divmod(epoch, self.epochs_per_stage)
+        if not self._entered:
+            self._check_epoch(epoch)
         while len(self._entered) <= number:
             self._enter()
+        m_step = self._entered[-1]
         if inside == 0:
-            self._begin()
+            self._trainer.begin(m_step)
+            self._show(0)
         elif self._shown is None:
-            self._go_on(inside)
+            self._trainer.go_on(m_step, inside * self.steps_per_epoch)
+            self._show(self._trainer.step)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.progress.stopping:
@@ -219,15 +281,18 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         logs = logs if logs is not None else {}
         self._check_skipped(logs)
-        stage, done = self._entered[-1], epoch + 1
+        stage, done = self.stages[self._entered[-1].number], epoch + 1
         scores = None
         # Without validation the newest weights count as the best.
         score = None if self.validation else float(epoch)
         if self.validation and done % self.epochs_per_validation == 0:
             scores = self._validate(stage)
-            score = logs["val_reward"] = scores.average
-        self.checkpoints.save(epoch, stage.name, self.model, score)
+            score = self._val_reward = scores.average
+        self.checkpoints.save(epoch, stage, self.model, score)
         self._log(epoch, stage, logs, scores)
+        if self._val_reward is not None:
+            # The newest one in every epoch: Keras' history is of one length.
+            logs["val_reward"] = self._val_reward
         self.run.write_json("seconds.json", self.progress.times())
         if done % self.epochs_per_stage == 0:
             self._lines.close()
@@ -235,100 +300,162 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._lines.close()
-        name = self.checkpoints.state().get("stage")
-        if name:
-            self.checkpoints.load_best(name, self.model)
+        name = read_state(self.run).get("stage")
+        for stage in self.stages:
+            if stage.name == name:
+                self.checkpoints.load_best(stage, self.model)
+
+    def _parts(self):
+        """What the parts are, as this run depends on them."""
+        teacher = self.teacher
+        if isinstance(teacher, list):
+            teacher = identity.digest_of(teacher)
+        model = self.model
+        return Parts(
+            examples=identity.digest_of(self.examples),
+            validation=(
+                identity.digest_of(self.validation) if self.validation else ""
+            ),
+            retriever=self._described(self.retriever),
+            teacher=self._described(teacher),
+            reward=self._described(self.reward),
+            generator=model.base.description,
+            optimizer=identity.describe_optimizer(model.optimizer),
+            loss=model.normalization,
+        )
+
+    def _described(self, part):
+        try:
+            return identity.describe(part)
+        except InputError:
+            # Nothing outlasts the process: there is nothing to mix up.
+            if self._folder is None:
+                raise
+            return f"a {type(part).__name__} of this process"
+
+    def _note_parts(self):
+        """Says what runs on what, and keeps it in the run directory."""
+        old = self.run.noted()
+        now = environment.environment()
+        self.progress.say(environment.line(now, self.model.causal_lm))
+        before = old.get("environment")
+        changes = environment.changes(before, now)
+        if changes:
+            self.progress.say(
+                f"Since this run began, these changed: {'; '.join(changes)}. "
+                "What is computed from here on may differ in its last digits."
+            )
+        epoch = self.checkpoints.epoch
+        other = any(each.startswith("backend ") for each in changes)
+        if other and epoch % self.epochs_per_stage:
+            if not self.allow_backend_change:
+                raise InputError(
+                    f"This run is in the middle of a training, under "
+                    f"{before['backend']}. Go on with KERAS_BACKEND="
+                    f"{before['backend']}, or allow the change: "
+                    "--allow-backend-change."
+                )
+        parts = dataclasses.asdict(self.parts)
+        known = old.get("parts")
+        rewarded = known.get("reward") if isinstance(known, dict) else None
+        if (
+            epoch
+            and self.validation
+            and rewarded not in (None, parts["reward"])
+        ):
+            self.progress.say(
+                "The reward is another one: samples are scored again. The "
+                "weights of sft were chosen by the earlier reward and stay."
+            )
+        settings = dataclasses.asdict(self.settings)
+        self.run.write_json(
+            "run.json",
+            {**old, "settings": settings, "parts": parts, "environment": now},
+        )
+
+    def _beside(self):
+        """The callbacks of this `fit`."""
+        return self.model.callbacks_of_fit
 
     def _outputs(self, examples):
         """`Outputs` of examples and the documents in their prompts."""
-        documents = self.retriever.retrieve(examples, self.recipe.retrieval.k)
-        reasons = self.reasoning is not None
-        texts = personalize(
-            examples,
-            documents,
-            reasons,
-            self.recipe.sampling.max_prompt_tokens,
-            self.codec,
-        )
+        settings, reasons = self.settings, self.teacher is not None
+        with self.progress.stage("retrieval", len(examples), "examples"):
+            texts, documents = read_and_personalize(
+                examples,
+                self.retriever,
+                settings.k,
+                reasons,
+                settings.max_prompt_tokens,
+                self.codec,
+            )
         outputs = Outputs(
             self.engine,
             examples,
             texts,
-            self.judge,
+            self.reward,
             reasons,
+            settings,
             self.progress,
-            self.run,
-            self.judge_name,
         )
         return outputs, documents
 
     def _enter(self):
         """Goes on in Algorithm 1 to its next training."""
-        if self._entered:
-            self._load_best(-1)
-        stage = next(self._stages, None)
-        if stage is None:
+        m_step = next(self._algorithm, None)
+        if m_step is None:
             raise InputError(
                 f"fit was given more epochs than {self.epochs}, those of "
-                f"{self.recipe.iterations} iterations. Give it "
+                f"{self.settings.iterations} iterations. Give it "
                 "`epochs=training.epochs`."
             )
-        self._entered.append(stage)
+        self._entered.append(m_step)
 
-    def _begin(self):
-        stage = self._entered[-1]
-        if stage.start == "sft":
-            self._load_best(0)
-        elif stage.start == "base":
-            self._maximization.restore_base()
-        self._maximization.begin(stage)
-        self._show(stage, 0)
-
-    def _go_on(self, inside):
-        """Takes up a stage after its last whole epoch."""
-        stage = self._entered[-1]
-        self._maximization.begin(stage)
-        self.checkpoints.load_last(self.model)
-        self._maximization.step = inside * self.steps_per_epoch
-        self._show(stage, self._maximization.step)
-
-    def _show(self, stage, done):
+    def _show(self, done):
         self._lines.close()
+        name = self.stages[self._entered[-1].number].name
         total = self.steps_per_epoch * self.epochs_per_stage
-        line = self.progress.stage(f"{stage.name}: training", total, "steps")
+        line = self.progress.stage(f"{name}: training", total, "steps")
         self._line = self._lines.enter_context(line)
         self._line.advance(done, fresh=False)
-        self._shown = stage.name
+        self._shown = name
 
     def _validate(self, stage):
         sampling = Sampling(
             1,
-            self.recipe.evaluation.temperature,
-            self.recipe.sampling.top_p,
-            seed=f"{self.recipe.seed}/validation",
+            self.settings.inference_temperature,
+            self.settings.top_p,
+            seed=f"{self.settings.seed}/validation",
         )
-        scored = self._validated.scored(
-            f"{stage.name}: validation", sampling, tau=self.recipe.selection.tau
-        )
+        scored = self._validated.scored(f"{stage.name}: validation", sampling)
         return mean_scores(self.validation, scored)
 
     def _check_skipped(self, logs):
         skipped = int(logs.get("skipped_in_row", 0))
-        if skipped >= self.recipe.training.max_skipped:
+        if skipped >= self.settings.max_skipped:
             raise InputError(
                 f"The last {skipped} updates were skipped because loss or "
                 "gradients were not finite. All samples and the weights of "
-                "the last save are kept. Try a lower learning rate "
-                "(training.learning_rate) or model.dtype = 'float32'."
+                "the last save are kept. Try a lower learning rate of the "
+                "optimizer or model.dtype = 'float32'."
             )
 
-    def _load_best(self, index):
-        name = self._entered[index].name
-        self.checkpoints.load_best(name, self.model)
+    def _check_epoch(self, epoch):
+        """Refuses to go on from weights of other parts."""
+        reached = self.checkpoints.epoch
+        if epoch > reached:
+            raise InputError(
+                f"This run has reached epoch {reached} with these parts, and "
+                f"`fit` begins with {epoch}: model, optimizer, data or "
+                "settings are not those that it was trained with. Call "
+                "training.set_model(model) before `fit`, so that "
+                "training.initial_epoch knows."
+            )
 
     def _log(self, epoch, stage, logs, scores):
         values = {name: float(value) for name, value in logs.items()}
         if scores:
+            values["val_reward"] = scores.average
             values["validation"] = scores.tasks | {"average": scores.average}
         self.run.log(
             "metrics.jsonl",

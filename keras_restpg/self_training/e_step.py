@@ -1,68 +1,174 @@
-"""The E-step: what the model writes now, what that is worth, what is kept."""
+"""The E-step: what a model writes for examples, and what that is worth.
 
-import dataclasses
+Examples go in the order of their prompts' lengths, in shards of a fixed
+number, so that a run which is continued groups its prompts as before and
+ends with the same bytes. Scores lie apart from samples, so another reward
+needs no new sampling; the two are joined by example and number, never by
+their places in files.
+"""
+
+import itertools
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import ALL
-from keras_restpg.self_training.diagnostics import diagnose
-from keras_restpg.self_training.examples import rewarded
-from keras_restpg.self_training.selection import select
+from keras_restpg.records import NO_JUDGEMENT, Sample, ScoredSample
+from keras_restpg.rewards.scoring import score_samples
+
+# Samples of a shard, about: what is lost where a run is killed.
+SHARD = 2048
 
 
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """Which samples are kept (§3.2).
-
-    Attributes:
-        tau: τ, the least reward.
-        limit: samples kept for an example.
-        on_empty: where nothing reaches τ: `"stop"`, or `"lower_tau"` to the
-            highest reward that was seen.
-        seed: decides between samples of equal reward.
-    """
-
-    tau: float = 1.0
-    limit: int = 10
-    on_empty: str = "stop"
-    seed: int = 0
-
-
-def keep(outputs, scored, rule, name):
-    """The training data of an iteration.
+class Outputs:
+    """Samples of a model for examples, with their rewards.
 
     Args:
-        outputs: the `Outputs` that the samples come from.
-        scored: list of `ScoredSample`.
-        rule: a `Rule`.
-        name: of the iteration, for messages.
+        engine: a `SamplingEngine`.
+        examples: list of `Example`.
+        prompts: their personalised prompts, aligned with `examples`.
+        reward: as for `rewards.scoring.score_samples`.
+        reasoning: whether outputs have Figure 8's form.
+        settings: a `Settings`: `tau` for the accept rate that progress shows,
+            and `max_unjudged`.
+        progress: a `Progress`.
+    """
 
-    Returns:
-        `(list of TrainingExample, Diagnostics by task)`.
+    def __init__(
+        self, engine, examples, prompts, reward, reasoning, settings, progress
+    ):
+        self.engine = engine
+        self.examples = examples
+        self.prompts = prompts
+        self.reward = reward
+        self.reasoning = reasoning
+        self.settings = settings
+        self.progress = progress
+        self._by_id = {example.id: example for example in examples}
+        # Python sorts stably: equal lengths keep the examples' order.
+        pairs = zip(examples, prompts, strict=True)
+        self._order = sorted(pairs, key=lambda pair: len(pair[1]))
+
+    def scored(self, title, sampling, samples=None, scores=None, load=None):
+        """A `ScoredSample` of each sample of each example.
+
+        Args:
+            title: what the progress line says.
+            sampling: a `model.engine.Sampling`.
+            samples: `Shards` that keep the samples; None keeps nothing.
+            scores: `Shards` that keep their scores.
+            load: called once before anything is sampled: puts the weights
+                into the model. Nothing is loaded for what is on disk.
+
+        Returns:
+            list of `ScoredSample`, shard after shard.
+
+        Raises:
+            InputError: the judge gave no score to more than `max_unjudged` of
+                the samples; with one of its replies.
+        """
+        found, count = [], sampling.num_samples
+        size = max(1, SHARD // count)
+        total = len(self.examples) * count
+        with self.progress.stage(title, total, "samples") as line:
+            for first in range(0, len(self._order), size):
+                members = self._order[first : first + size]
+                key = f"{first // size:05d}"
+                wanted = [(e.id, i) for e, _ in members for i in range(count)]
+                part = _kept(samples, key, wanted)
+                # Scores of samples that are lost are not those of new ones.
+                judged = part and _kept(scores, key, wanted)
+                fresh = not judged
+                if not part:
+                    if load is not None:
+                        load, _ = None, load()
+                    part = self._sample(members, sampling)
+                    _keep(samples, key, part)
+                if fresh:
+                    judged = self._score(part)
+                    _keep(scores, key, judged)
+                found += joined(part, judged)
+                accepted = _share(found, self.settings.tau)
+                line.advance(len(part), fresh, accepted=accepted)
+                if samples is not None:
+                    self.progress.saved()
+        _check_judged(found, self.settings.max_unjudged, title)
+        return found
+
+    def _sample(self, members, sampling):
+        rows = self.engine.sample(
+            [prompt for _, prompt in members],
+            sampling,
+            [example.id for example, _ in members],
+        )
+        return [
+            Sample(
+                example.id,
+                index,
+                each.text,
+                each.token_ids,
+                each.finished,
+                float(each.log_prob),
+            )
+            for (example, _), row in zip(members, rows, strict=True)
+            for index, each in enumerate(row)
+        ]
+
+    def _score(self, samples):
+        asked = [self._by_id[sample.example_id] for sample in samples]
+        return score_samples(self.reward, asked, samples, self.reasoning)
+
+
+def joined(samples, scores):
+    """`ScoredSample`s of samples and the scores of the same ones.
 
     Raises:
-        InputError: nothing is kept; with the rewards' histogram and advice.
+        KeyError: a sample without a score.
     """
-    tau = rule.tau
-    kept = select(scored, tau, rule.limit, rule.seed)
-    if not kept and rule.on_empty == "lower_tau":
-        tau = max(each.score.reward for each in scored)
-        if tau > 0:
-            kept = select(scored, tau, rule.limit, rule.seed)
-    tasks = {example.id: example.task for example in outputs.examples}
-    diagnostics = diagnose(scored, kept, tasks, tau)
-    if not kept:
-        raise InputError(_nothing(diagnostics[ALL], rule.tau, name))
-    return rewarded(outputs.examples, outputs.prompts, kept), diagnostics
+    by_key = {_key(score): score for score in scores}
+    return [ScoredSample(each, by_key[_key(each)]) for each in samples]
 
 
-def _nothing(found, tau, name):
-    histogram = ", ".join(
-        f"{reward}: {count}" for reward, count in found.histogram.items()
+def _key(record):
+    return record.example_id, record.index
+
+
+def _kept(shards, key, wanted):
+    """The records of a shard where they are those that are wanted.
+
+    Whatever stands in a file, a sample belongs to the example that it names.
+    """
+    records = shards.get(key) if shards is not None else None
+    if records is None:
+        return None
+    by_key = {_key(record): record for record in records}
+    if set(by_key) != set(wanted) or len(records) != len(wanted):
+        return shards.lost(key, "does not hold the records of this stage")
+    return [by_key[each] for each in wanted]
+
+
+def _keep(shards, key, records):
+    if shards is not None:
+        shards.put(key, records)
+
+
+def _share(scored, tau):
+    passed = sum(each.score.reward >= tau - 1e-6 for each in scored)
+    return passed / max(len(scored), 1)
+
+
+def _check_judged(scored, limit, title):
+    """Refuses to go on with rewards that the judge did not give."""
+    missing = [e.score for e in scored if e.score.reason == NO_JUDGEMENT]
+    answered = [e for e in scored if e.score.reason in ("", NO_JUDGEMENT)]
+    if len(missing) <= limit * len(answered):
+        return
+    replies = (score.reply for score in missing if score.reply)
+    quoted = "".join(
+        f" It said: {each!r}." for each in itertools.islice(replies, 1)
     )
-    return (
-        f"{name}: none of {found.samples} samples reaches the threshold "
-        f"{tau}. Samples by reward: {histogram}; without an answer "
-        f"{found.unparsable}, cut {found.unfinished}. The samples are kept: "
-        "lower selection.tau, set selection.on_empty to 'lower_tau', or train "
-        "the first model longer (training.steps), and run again."
+    raise InputError(
+        f"{title}: the judge gave no score to {len(missing)} of "
+        f"{len(answered)} answers.{quoted} Nothing was trained on them. A "
+        "judge that thinks before it answers needs more tokens or its "
+        "thinking switched off; a base model does not judge: take an "
+        "instruction-tuned one. Samples are kept. max_unjudged is the share "
+        "that is put up with."
     )

@@ -35,6 +35,25 @@ def personalize(examples, documents, reasoning, max_tokens, codec):
     ]
 
 
+def read_and_personalize(examples, retriever, k, reasoning, limit, codec):
+    """The personalised prompts of examples, and the documents in them.
+
+    Args:
+        examples: list of `Example`.
+        retriever: chooses the documents.
+        k: documents in a prompt.
+        reasoning: whether the model is asked to summarise first.
+        limit: tokens of the longest prompt.
+        codec: counts tokens.
+
+    Returns:
+        `(list of str, list of tuples of Document)`, aligned with `examples`.
+    """
+    documents = retriever.retrieve(examples, k)
+    texts = personalize(examples, documents, reasoning, limit, codec)
+    return texts, documents
+
+
 def supervised(examples, texts, reasoning=None):
     """Training on the expected outputs, each with the weight 1.
 

@@ -1,86 +1,156 @@
-"""The M-step's beginning: which weights, a new optimiser, new data (§3.2)."""
+"""The M-step: which weights, a new optimizer, new data (§3.2, lines 10, 11)."""
 
 import hashlib
 
-import numpy as np
 from keras import ops
 
+from keras_restpg.errors import InputError
+from keras_restpg.identity import describe_model
 from keras_restpg.store.checkpoints import host
+from keras_restpg.store.run_directory import fit_into
 from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
+from keras_restpg.training.optimizer import initial_state
+
+_FILE = "start/weights.safetensors"
 
 
-class Maximization:
-    """Sets a model up for each training of Algorithm 1.
+class Base:
+    """The weights that every training starts from; they stay with a model.
 
-    The base weights, only those that are trained, are kept on disk once, on
-    creation; those that are there already are the base.
+    Made of what the model holds when the first callback meets it. A later
+    callback, after an interrupt say, finds it at `model.base` and begins from
+    the same weights. They are on disk once, in the run directory.
 
     Args:
-        model: a `RewardWeightedLM` that was just compiled.
-        codec: text to tokens.
-        recipe: a `Recipe`.
-        checkpoints: a `Checkpoints`.
+        model: a `RewardWeightedLM`.
 
-    Raises:
-        ValueError: the model's optimiser has made steps already.
+    Attributes:
+        description: what tells the base from others, JSON values.
+    """
+
+    def __init__(self, model):
+        self.description = describe_model(model.causal_lm)
+        self._variables = [id(v) for v in model.trainable_variables]
+        self._run = None
+        self._folder = None
+
+    def keep(self, run, folder, model):
+        """Has the weights in a run directory.
+
+        Args:
+            run: a `RunDirectory`.
+            folder: what keeps its files alive, where they are temporary.
+            model: the `RewardWeightedLM`; it has the base weights, unless
+                they are in an earlier run directory.
+        """
+        self.check(model)
+        run.claim("start", {"generator": self.description})
+        if run is not self._run and run.load_arrays(_FILE) is None:
+            run.save_arrays(_FILE, self._arrays(model))
+        self._run, self._folder = run, folder
+
+    def restore(self, model):
+        """Puts the weights into the model, bit for bit."""
+        if self._run is not None:
+            self.check(model)
+            fit_into(model.trainable_variables, self._arrays(model), _FILE)
+
+    def check(self, model):
+        """Raises ValueError where other weights are trained by now."""
+        if [id(v) for v in model.trainable_variables] != self._variables:
+            raise ValueError(
+                "The trainable weights are not those that the base was kept "
+                "of: LoRA was enabled, or layers were frozen, after the first "
+                "`fit`. Set `model.base = None` to take what the model holds "
+                "now for the base."
+            )
+
+    def _arrays(self, model):
+        if self._run is None:
+            return host(model.trainable_variables)
+        arrays = self._run.load_arrays(_FILE)
+        if arrays is None:
+            raise InputError(
+                f"{self._run.files.url}/{_FILE} is missing or damaged: the "
+                "base weights are gone. Load the model again."
+            )
+        return arrays
+
+
+class Trainer:
+    """Sets a model up for each training of Algorithm 1.
+
+    Args:
+        model: a compiled `RewardWeightedLM`.
+        codec: text to tokens.
+        settings: a `Settings`.
+        stages: list of `Stage`.
+        checkpoints: a `Checkpoints`.
 
     Attributes:
         step: the number of the batch that is next.
+        batches: the `Batches` of the training; None before the first.
     """
 
-    def __init__(self, model, codec, recipe, checkpoints):
-        made = int(model.optimizer.iterations)
-        if made:
-            raise ValueError(
-                "Each training begins with a new optimizer: call `compile` "
-                f"before this `fit`. Received: one that has made {made} steps"
-            )
+    def __init__(self, model, codec, settings, stages, checkpoints):
         self.model = model
         self.codec = codec
-        self.recipe = recipe
+        self.settings = settings
+        self.stages = stages
+        self.checkpoints = checkpoints
         self.step = 0
         self.batches = None
-        self._checkpoints = checkpoints
-        checkpoints.keep_base(model)
-        # Most of a new optimiser's state is zeros, which need no copy.
-        self._optimizer = [
-            value if np.any(value) else None
-            for value in host(model.optimizer.variables)
-        ]
 
-    def begin(self, stage):
-        """A new optimiser and the data of a `Stage`; weights stay."""
+    def begin(self, m_step):
+        """Line 10: the weights it starts from; then as `go_on`."""
+        if m_step.start == "base":
+            self.model.base.restore(self.model)
+        else:
+            before = 0 if m_step.start == "sft" else m_step.number - 1
+            self.checkpoints.load_best(self.stages[before], self.model)
+        self.go_on(m_step, 0)
+
+    def go_on(self, m_step, step):
+        """A new optimizer, and the data that line 11 is maximised on.
+
+        Args:
+            m_step: an `MStep`.
+            step: how many of its steps are done.
+        """
+        optimizer = self.model.optimizer
         for variable, value in zip(
-            self.model.optimizer.variables, self._optimizer, strict=True
+            optimizer.variables, initial_state(optimizer), strict=True
         ):
-            fresh = ops.zeros(variable.shape, variable.dtype)
-            variable.assign(fresh if value is None else value)
-        recipe = self.recipe
-        tokens = tokenize(
-            stage.data,
-            self.codec,
-            recipe.sampling.max_prompt_tokens,
-            recipe.sampling.max_new_tokens,
-        )
-        self.batches = Batches(
-            tokens,
-            recipe.training.batch_size,
-            recipe.training.micro_batch_tokens,
-            _seed(recipe.seed, stage.name),
-        )
-        self.step = 0
+            if value is None:
+                value = ops.zeros(variable.shape, variable.dtype)
+            variable.assign(value)
+        self.batches = self._batches(m_step)
+        self.step = step
         self.model.source = self.next_batch
-
-    def restore_base(self):
-        """The weights as they were on creation, bit for bit."""
-        self._checkpoints.load_base(self.model)
+        if step:
+            self.checkpoints.load_last(self.model)
 
     def next_batch(self):
         """What the model's next step trains on."""
         batch = self.batches.batch(self.step)
         self.step += 1
         return batch
+
+    def _batches(self, m_step):
+        settings = self.settings
+        tokens = tokenize(
+            m_step.data,
+            self.codec,
+            settings.max_prompt_tokens,
+            settings.max_new_tokens,
+        )
+        return Batches(
+            tokens,
+            settings.batch_size,
+            settings.micro_batch_tokens,
+            _seed(settings.seed, self.stages[m_step.number].name),
+        )
 
 
 def _seed(seed, name):

@@ -39,6 +39,23 @@ def select(scored, tau=1.0, limit=10, seed=0):
     return kept
 
 
+def threshold(scored, tau, on_empty="stop"):
+    """The threshold that is used: τ, or lower where nothing reaches it.
+
+    Args:
+        scored: list of `ScoredSample`.
+        tau: the threshold asked for.
+        on_empty: `"lower_tau"` goes down to the highest reward above 0 that
+            was seen; `"stop"` never.
+    """
+    if on_empty != "lower_tau" or any(passes(each, tau) for each in scored):
+        return tau
+    highest = max(
+        (e.score.reward for e in scored if not e.score.reason), default=0
+    )
+    return highest or tau
+
+
 def passes(scored, tau):
     """Whether a sample has a judged answer and reaches the threshold."""
     return not scored.score.reason and scored.score.reward >= tau - 1e-6

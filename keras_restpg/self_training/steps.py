@@ -4,47 +4,65 @@
 """
 
 import dataclasses
-import hashlib
-import json
 
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
-from keras_restpg.records import Reasoning
-from keras_restpg.rewards.reward import description
-from keras_restpg.self_training.e_step import Rule, keep
-from keras_restpg.self_training.examples import supervised
+from keras_restpg.records import ALL, Reasoning
+from keras_restpg.self_training import examples as training_data
+from keras_restpg.self_training.diagnostics import diagnose
 
 # Examples whose reasoning makes a shard.
 _TAUGHT = 64
 
 
 class Steps:
-    """Reasoning, supervised data, sampling and selection.
+    """Reasoning, supervised data, sampling and what is learned from it.
 
     Args:
         outputs: the training examples' `Outputs`, with reward and engine.
         documents: their retrieved documents.
         teacher: a `reasoning.Teacher`, a list of `Reasoning`, or None for
             the methods without reasoning.
-        recipe: a `Recipe`.
+        settings: a `Settings`.
         run: a `RunDirectory`.
-        fingerprints: what each stage's outcome depends on, a dict.
+        stages: list of `Stage`.
+        taught: what the reasoning depends on, JSON values.
+        reward: the reward's description.
+        load: called with a `Stage`: puts its best weights into the model.
     """
 
-    def __init__(self, outputs, documents, teacher, recipe, run, fingerprints):
+    def __init__(
+        self,
+        outputs,
+        documents,
+        teacher,
+        settings,
+        run,
+        stages,
+        taught,
+        reward,
+        load,
+    ):
         self.outputs = outputs
         self.documents = documents
         self.teacher = teacher
-        self.recipe = recipe
+        self.settings = settings
         self.run = run
-        self.fingerprints = fingerprints
+        self.stages = stages
+        self.taught = taught
+        self.reward = reward
+        self.load = load
 
     def reasoning(self):
         """Lines 1 to 3: list of `Reasoning`, or None."""
         if self.teacher is None or isinstance(self.teacher, list):
             return self.teacher
         examples = self.outputs.examples
-        self.run.stage("reasoning", digest_of(examples))
+        if self.run.claim("reasoning", self.taught):
+            self.stages[0].say(
+                "reasoning: computed again, as examples, retriever or teacher "
+                "changed. What was there is kept beside it."
+            )
         shards = self.run.shards("reasoning", Reasoning)
         found = []
         progress = self.outputs.progress
@@ -52,31 +70,38 @@ class Steps:
             for first in range(0, len(examples), _TAUGHT):
                 part = slice(first, first + _TAUGHT)
                 key = f"{first // _TAUGHT:05d}"
-                made = shards.get(key)
+                made = self._known(shards, key, examples[part])
                 fresh = made is None
                 if fresh:
-                    made, report = self.teacher.explain(
-                        examples[part], self.documents[part]
-                    )
-                    shards.put(key, made)
-                    self.run.log(
-                        "metrics.jsonl",
-                        {
-                            "kind": "reasoning",
-                            "shard": key,
-                            **dataclasses.asdict(report),
-                        },
-                    )
+                    made = self._explain(shards, key, part)
                 found += made
                 count = len(examples[part])
                 line.advance(count, fresh, explained=len(found))
                 progress.saved()
         return found
 
+    def _known(self, shards, key, examples):
+        """The reasoning of a shard, which is of these examples alone."""
+        made = shards.get(key)
+        ids = {example.id for example in examples}
+        if made is not None and not {r.example_id for r in made} <= ids:
+            return shards.lost(key, "does not hold the records of this stage")
+        return made
+
+    def _explain(self, shards, key, part):
+        made, report = self.teacher.explain(
+            self.outputs.examples[part], self.documents[part]
+        )
+        shards.put(key, made)
+        report = dataclasses.asdict(report)
+        line = {"kind": "reasoning", "shard": key, **report}
+        self.run.log("metrics.jsonl", line)
+        return made
+
     def supervised(self, reasoning):
         """Lines 4 and 5: what is learned first."""
-        self.run.stage("sft/weights", self.fingerprints["sft"])
-        data = supervised(
+        self.stages[0].claim_weights()
+        data = training_data.supervised(
             self.outputs.examples, self.outputs.prompts, reasoning
         )
         if not data:
@@ -89,101 +114,65 @@ class Steps:
         return data
 
     def sample(self, t):
-        """Line 9, first half: m outputs for each input, with rewards."""
-        settings = self.recipe.sampling
-        folder = f"iteration-{t}"
-        before = list(self.fingerprints)[t - 1]
-        # Scores belong to these samples, whatever they were given to before.
-        for name in ("samples", f"scores-{self.outputs.judge}"):
-            self.run.stage(f"{folder}/{name}", self.fingerprints[before])
+        """Lines 8 and 9: m outputs for each input, with their rewards."""
+        settings, stage = self.settings, self.stages[t]
         return self.outputs.scored(
             f"iteration {t}: sampling",
             Sampling(
                 settings.num_samples,
                 settings.temperature,
                 settings.top_p,
-                seed=f"{self.recipe.seed}/{t}",
+                seed=f"{settings.seed}/{t}",
             ),
-            folder,
-            self.recipe.selection.tau,
+            stage.samples(),
+            stage.scores(self.reward),
+            lambda: self.load(self.stages[t - 1]),
         )
 
-    def keep(self, t, scored):
-        """Line 9, second half: the rewarded outputs of at least τ."""
-        settings = self.recipe.selection
-        rule = Rule(
-            settings.tau,
-            settings.max_per_input,
-            settings.on_empty,
-            self.recipe.seed,
-        )
-        data, diagnostics = keep(self.outputs, scored, rule, f"Iteration {t}")
-        name = f"iteration-{t}"
-        self.run.stage(f"{name}/weights", self.fingerprints[name])
+    def note(self, t, scored, kept, tau):
+        """Notes what an iteration sampled and kept.
+
+        Raises:
+            InputError: nothing is kept; with the rewards' histogram and
+                advice.
+        """
+        tasks = {example.id: example.task for example in self.outputs.examples}
+        asked = self.settings.tau
+        found = diagnose(scored, kept, tasks, tau, asked)
+        if not kept:
+            raise InputError(_nothing(found[ALL], f"Iteration {t}"))
+        if tau < asked:
+            self.stages[t].say(
+                f"iteration {t}: no sample reaches {asked}; the threshold was "
+                f"lowered to {tau} (on_empty = 'lower_tau')."
+            )
+        self.stages[t].claim_weights()
         self.run.log(
             "metrics.jsonl",
             {
                 "kind": "expectation",
                 "iteration": t,
-                "tasks": {
-                    task: dataclasses.asdict(each)
-                    for task, each in diagnostics.items()
-                },
+                "tasks": {n: dataclasses.asdict(d) for n, d in found.items()},
             },
         )
-        return data
+
+    def rewarded(self, kept):
+        """What is learned from kept samples."""
+        return training_data.rewarded(
+            self.outputs.examples, self.outputs.prompts, kept
+        )
 
 
-def fingerprints(recipe, examples, validation=(), reasoning=None, judge=None):
-    """What the outcome of each stage depends on, as `{stage: short text}`.
-
-    Supervised fine-tuning depends on the examples, those of the validation,
-    reasoning of one's own, and all settings but where the data lies and those
-    of reward and selection; each iteration on the stage before it, and on
-    these.
-    """
-    frozen = dataclasses.replace(
-        recipe,
-        iterations=0,
-        data=dataclasses.replace(recipe.data, folder=""),
-        reward=type(recipe.reward)(),
-        selection=type(recipe.selection)(),
+def _nothing(found, name):
+    histogram = ", ".join(
+        f"{reward}: {count}" for reward, count in found.histogram.items()
     )
-    own = reasoning if isinstance(reasoning, list) else ()
-    parts = [frozen.to_toml(), *map(digest_of, (examples, validation, own))]
-    found = {"sft": short(parts)}
-    rewarding = [reward_name(recipe, judge), _flat(recipe.selection)]
-    for t in range(1, recipe.iterations + 1):
-        before = list(found.values())[-1]
-        found[f"iteration-{t}"] = short([before, rewarding])
-    return found
-
-
-def reward_name(recipe, judge):
-    """What tells a reward from another, JSON values.
-
-    How a server is reached does not: a longer timeout is no other judge.
-    """
-    settings = _flat(recipe.reward)
-    for name in ("url", "timeout", "retries"):
-        del settings[name]
-    return [settings, description(judge)]
-
-
-def digest_of(records):
-    """A short text that differs where records do."""
-    digest = hashlib.sha256()
-    for record in records:
-        line = json.dumps(dataclasses.asdict(record)) + "\n"
-        digest.update(line.encode())
-    return digest.hexdigest()[:16]
-
-
-def _flat(section):
-    return dataclasses.asdict(section)
-
-
-def short(value):
-    """A short text that differs where JSON values do."""
-    text = json.dumps(value, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    why = f" {found.why}" if found.why else ""
+    return (
+        f"{name}: none of {found.samples} samples reaches the threshold "
+        f"{found.asked_tau}. Samples by reward: {histogram}; without an answer "
+        f"{found.unparsable}, cut {found.unfinished}, without a judgement "
+        f"{found.unjudged}.{why} The samples are kept: lower selection.tau, "
+        "set selection.on_empty to 'lower_tau', or train the first model "
+        "longer (training.steps), and run again."
+    )

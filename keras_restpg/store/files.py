@@ -243,9 +243,11 @@ class Files:
             raise self.failure(name, error) from error
 
 
-def digest(data):
-    """The checksum of bytes that manifests hold."""
-    return hashlib.sha256(data).hexdigest()
+def digest(data, *place):
+    """The checksum of bytes, and of the place that they belong to."""
+    found = hashlib.sha256("\0".join(place).encode("utf-8", "replace"))
+    found.update(data)
+    return found.hexdigest()
 
 
 def _is_name(name):

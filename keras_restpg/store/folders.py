@@ -19,6 +19,8 @@ from keras_restpg.store.files import Files
 
 # How the name of a folder begins while a new one takes its place.
 _REPLACED = ".replaced-"
+# What a folder holds that is a run of its own.
+_RUNS = ("recipe.toml", "run.json", "lock.json")
 
 
 def save(files, name, write):
@@ -50,7 +52,10 @@ def sweep(files):
             names[:] = [
                 name
                 for name in names
-                if not os.path.exists(os.path.join(folder, name, "recipe.toml"))
+                if not any(
+                    os.path.exists(os.path.join(folder, name, mark))
+                    for mark in _RUNS
+                )
             ]
 
 

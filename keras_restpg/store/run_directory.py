@@ -1,41 +1,37 @@
 """The run directory.
 
-    recipe.toml                     what was asked
+    recipe.toml                     what was asked, where there is a recipe
+    run.json                        settings, parts and environment, as they are
     lock.json                       who runs it now
     state.json                      the stage that is reached
-    base/                           the base of a model from scratch
+    base/                           the weights that every stage starts from
     reasoning/                      shards of `Reasoning`
-    sft/, iteration-1/, …           one folder a stage:
-        samples/, scores-<name>/        shards (stages of self-training)
-        validation.jsonl                scores of each validation
-        weights/best.h5                 and last, with their checksums
-    results/                        outputs and scores on the test split
+    sft/, iteration-1/, …           a folder for each stage (`stage.py`):
+        samples/, scores-<reward>/      shards (stages of self-training)
+        weights/                        the best weights and the last
+        test/                           the same of the test split
     model/                          the trained model
-    metrics.jsonl, seconds.json, report.html
+    metrics.jsonl, seconds.json, table.json, report.html
 
-What a stage computed holds for the settings and data that led to it, named by
-a fingerprint in its folder. Where these change (another threshold or judge),
-the stage's folder is moved aside, never deleted, and the stage begins anew;
-stages before it stay.
+What is computed holds for the inputs that led to it. A folder's `inputs.json`
+names them; where they change (another threshold, another optimizer), the
+folder is moved aside, never deleted, and what it held is computed again;
+what does not depend on the change stays.
 """
 
 import json
-import os
-import tempfile
+
+import numpy as np
 
 from keras_restpg.errors import InputError
-from keras_restpg.run import recipe as recipes
-from keras_restpg.store import arrays as hdf5
+from keras_restpg.identity import digest as digest_json
+from keras_restpg.store import arrays as safetensors
 from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest
 from keras_restpg.store.lock import Lock
 from keras_restpg.store.shards import Shards
 
-# Settings that a run may be continued with after a change. A folder of data
-# may have moved: what is computed is known by the examples in it.
-MAY_CHANGE = ("iterations", "data.folder", "reward.", "selection.")
-# What holds anything computed.
-_COMPUTED = ("base", "reasoning", "sft", "iteration-")
+_INPUTS = "inputs.json"
 
 
 class RunDirectory:
@@ -49,18 +45,15 @@ class RunDirectory:
         self.files = Files(url)
         self._lock = None
 
-    def open(self, recipe):
-        """Begins a run, or continues one with the same recipe.
+    def open(self):
+        """Holds the directory for this process.
 
         Raises:
-            InputError: another process runs here, or settings differ that
-                may not change once anything is computed; they are named.
+            InputError: another process runs here.
         """
         self._lock = Lock(self.files).__enter__()
         try:
-            self._check_recipe(recipe)
             folders.sweep(self.files)
-            self.files.write("recipe.toml", recipe.to_toml().encode())
         except BaseException:
             self.close()
             raise
@@ -77,42 +70,51 @@ class RunDirectory:
     def __exit__(self, *_):
         self.close()
 
-    def recipe(self):
-        """The `Recipe` of the run, or None where there is no run.
-
-        Raises:
-            InputError: `recipe.toml` does not hold one.
-        """
-        data = self.files.read("recipe.toml")
-        if data is None:
-            return None
-        return recipes.loads(data, f"{self.files.url}/recipe.toml")
-
     def shards(self, folder, cls):
-        return Shards(self.files, folder, cls)
+        """The `Shards` of a folder, for the inputs that it was claimed for."""
+        return Shards(self.files, folder, cls, self.claimed(folder) or "")
 
-    def stage(self, folder, fingerprint):
-        """Claims a stage's folder for what its outcome depends on.
+    def claim(self, folder, inputs):
+        """Gives a folder to what is computed from `inputs`.
+
+        A folder that was computed from others, or from nobody knows what, is
+        moved aside.
 
         Args:
             folder: such as `"iteration-1/samples"`.
-            fingerprint: short text; a folder with another one, or with
-                files and none, is moved aside.
+            inputs: JSON values, `{what: value}`.
+
+        Returns:
+            What has changed since the folder was filled, a list of names of
+            inputs; empty where it holds, or held nothing.
         """
-        if self.claimed(folder) == fingerprint:
-            return
-        # Without a fingerprint nobody knows what its files were made from.
+        before = self.inputs(folder)
+        if before == inputs:
+            return []
+        changed = []
+        # Without its inputs nobody knows what its files were made from.
         if self.files.names(folder):
+            names = [*inputs, *(name for name in before if name not in inputs)]
+            changed = [n for n in names if before.get(n) != inputs.get(n)]
             number = 1
             while self.files.exists(f"{folder}.old-{number}"):
                 number += 1
             self.files.move(folder, f"{folder}.old-{number}")
-        self.files.write(f"{folder}/fingerprint", fingerprint.encode())
+        self.write_json(f"{folder}/{_INPUTS}", inputs)
+        return changed
+
+    def inputs(self, folder):
+        """What a folder was claimed for; empty where nobody knows."""
+        try:
+            found = self.read_json(f"{folder}/{_INPUTS}", {})
+        except InputError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def claimed(self, folder):
-        """The fingerprint of a stage's folder, None where it has none."""
-        found = self.files.read(f"{folder}/fingerprint")
-        return None if found is None else found.decode("ascii", "replace")
+        """The fingerprint of a folder's inputs, None where it has none."""
+        found = self.inputs(folder)
+        return digest_json(found) if found else None
 
     def read_json(self, name, default=None):
         """A JSON file's value, or `default` where it is not there.
@@ -130,6 +132,14 @@ class RunDirectory:
                 f"{self.files.url}/{name} is damaged: not JSON. Remove it to "
                 "have its stage done anew."
             ) from None
+
+    def noted(self):
+        """What `run.json` says, a dict; empty where it is damaged."""
+        try:
+            found = self.read_json("run.json", {})
+        except InputError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def write_json(self, name, value):
         self.files.write(name, json.dumps(value, indent=1).encode())
@@ -149,24 +159,8 @@ class RunDirectory:
         return values
 
     def save_weights(self, name, model):
-        """Saves a Keras model's weights, compared after saving.
-
-        Args:
-            name: ends in `.weights.h5`.
-            model: what is saved: `save_weights`, `load_weights`, `weights`.
-
-        Raises:
-            InputError: what was read back is not what was written.
-        """
-        with (
-            folders.writing(self.files, name),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            path = os.path.join(folder, "x.weights.h5")
-            model.save_weights(path)
-            with open(path, "rb") as file:
-                data = file.read()
-        self.save_bytes(name, data)
+        """Saves all weights of a Keras model, compared after saving."""
+        self.save_arrays(name, [np.asarray(w) for w in _values(model)])
 
     def load_weights(self, name, model):
         """Loads what `save_weights` saved.
@@ -177,53 +171,70 @@ class RunDirectory:
         Raises:
             InputError: they are those of another model.
         """
-        data = self.load_bytes(name)
-        if data is None or not hdf5.is_plain(data):
+        arrays = self.load_arrays(name)
+        if arrays is None:
             return False
-        with (
-            folders.writing(self.files, name),
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            path = os.path.join(folder, "x.weights.h5")
-            with open(path, "wb") as file:
-                file.write(data)
-            self._load_keras(name, model, path)
+        fit_into(model.weights, arrays, f"{self.files.url}/{name}")
         return True
 
     def save_arrays(self, name, arrays):
-        """Saves NumPy arrays in order, as HDF5, compared after saving.
+        """Saves NumPy arrays in order, compared after saving.
 
-        Unlike Keras' own weights files it leaves LoRA's factors apart from
-        the weights under them, and holds what is trained alone.
+        Unlike Keras' own weights files these leave LoRA's factors apart from
+        the weights under them, and hold what is trained alone.
 
         Args:
             name: of the file.
             arrays: iterable of arrays; bfloat16 among them is fine.
-        """
-        self.save_bytes(name, hdf5.to_bytes(arrays))
 
-    def load_arrays(self, name):
-        """The list that `save_arrays` saved, None where it is not sound."""
-        data = self.load_bytes(name)
-        return None if data is None else hdf5.from_bytes(data)
+        Returns:
+            The checksum of its bytes.
+        """
+        return self.save_bytes(name, safetensors.to_bytes(arrays))
+
+    def load_arrays(self, name, checksum=None):
+        """The list that `save_arrays` saved, None where it is not sound.
+
+        Args:
+            name: of the file.
+            checksum: what `save_arrays` returned; None: as is noted beside
+                the file.
+        """
+        data = self.load_bytes(name, checksum)
+        return None if data is None else safetensors.from_bytes(data)
 
     def save_bytes(self, name, data):
-        """Saves bytes with their checksum beside, compared after saving.
+        """Saves bytes, compared after saving, with their checksum beside.
+
+        Returns:
+            The checksum, which is of the bytes and of the place: a file of
+            another place, or made from other inputs, does not have it.
 
         Raises:
             InputError: what was read back is not what was written.
         """
+        checksum = self._checksum(name, data)
         self.files.write(name, data)
-        if digest(self.files.read(name) or b"") != digest(data):
+        if self._checksum(name, self.files.read(name) or b"") != checksum:
             raise InputError(f"{self.files.url}/{name} was not saved soundly.")
-        self.files.write(f"{name}.sha256", digest(data).encode())
+        self.files.write(f"{name}.sha256", checksum.encode())
+        return checksum
 
-    def load_bytes(self, name):
-        """What `save_bytes` saved, None where it is missing or damaged."""
-        data, check = self.files.read(name), self.files.read(f"{name}.sha256")
-        if data is None or check is None:
+    def load_bytes(self, name, checksum=None):
+        """What `save_bytes` saved, None where it is missing, damaged or not
+        of this place and these inputs."""
+        data = self.files.read(name)
+        noted = self.files.read(f"{name}.sha256") or b""
+        wanted = (
+            noted.decode("ascii", "replace") if checksum is None else checksum
+        )
+        if data is None or self._checksum(name, data) != wanted:
             return None
-        return data if digest(data).encode() == check else None
+        return data
+
+    def _checksum(self, name, data):
+        folder = name.rpartition("/")[0]
+        return digest(data, name, self.claimed(folder) or "")
 
     def save_folder(self, name, save):
         """Saves a folder, whole or not at all.
@@ -244,38 +255,24 @@ class RunDirectory:
         """
         return folders.load(self.files, name)
 
-    def _load_keras(self, name, model, path):
-        # Keras raises errors of many kinds where a file holds other names.
-        try:
-            model.load_weights(path)
-        except Exception as error:
-            raise InputError(
-                f"{self.files.url}/{name} does not hold the weights of this "
-                f"model ({type(error).__name__}). Remove it to have them made "
-                "anew."
-            ) from error
 
-    def _check_recipe(self, recipe):
-        old = self.recipe()
-        if old is None or not self._holds_any():
-            return
-        changed = [
-            name
-            for name in old.difference(recipe)
-            if not name.startswith(MAY_CHANGE)
-        ]
-        if changed:
-            free = ", ".join(name.rstrip(".") for name in MAY_CHANGE)
-            raise InputError(
-                f"{self.files.url} holds a run with other settings: "
-                f"{', '.join(changed)}. Give these the values in its "
-                f"recipe.toml, or another --out. May be changed: {free}."
-            )
+def fit_into(variables, arrays, where):
+    """Assigns arrays to Keras variables.
 
-    def _holds_any(self):
-        """Whether anything was computed here."""
-        return self.files.exists("state.json") or any(
-            self.files.names(name)
-            for name in self.files.names()
-            if name.startswith(_COMPUTED)
+    Raises:
+        InputError: their shapes are those of another model.
+    """
+    shapes = [tuple(variable.shape) for variable in variables]
+    if [array.shape for array in arrays] != shapes:
+        raise InputError(
+            f"{where} does not hold the weights of this model. Remove it to "
+            "have them made anew."
         )
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def _values(model):
+    from keras import ops
+
+    return [ops.convert_to_numpy(weight.value) for weight in model.weights]

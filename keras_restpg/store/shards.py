@@ -3,9 +3,11 @@
     samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64}
     samples/00000.jsonl       a record a line
 
-A shard counts once its line is in the manifest. One whose bytes do not match
-its checksum, or hold no records, is named in a warning and made anew; the
-others are kept.
+A shard counts once its line is in the manifest. A checksum is of the bytes
+and of the place that they belong to: the folder, what its stage depends on,
+and the shard. One whose bytes do not match it, hold no records, or are those
+of another stage or run, is named in a warning and made anew; the others are
+kept.
 """
 
 import json
@@ -23,12 +25,14 @@ class Shards:
         files: a `Files`.
         folder: their folder's name in it.
         cls: the class of the records.
+        fingerprint: what the stage's outcome depends on, a short text.
     """
 
-    def __init__(self, files, folder, cls):
+    def __init__(self, files, folder, cls, fingerprint=""):
         self.files = files
         self.folder = folder
         self.cls = cls
+        self.fingerprint = fingerprint
         self._manifest = self._read_manifest()
 
     def __contains__(self, key):
@@ -54,17 +58,17 @@ class Shards:
         name = self._name(key)
         data = self.files.read(name)
         if data is None:
-            return self._lost(key, "is missing")
-        if digest(data) != entry["sha256"]:
-            return self._lost(key, "does not match its checksum")
+            return self.lost(key, "is missing")
+        if self._digest(key, data) != entry["sha256"]:
+            return self.lost(key, "is damaged or not of this stage")
         try:
             records = [
                 self._record(line) for line in data.decode().split("\n")[:-1]
             ]
         except (ValueError, RecursionError, OverflowError):
-            return self._lost(key, f"does not hold {self.cls.__name__} records")
+            return self.lost(key, f"does not hold {self.cls.__name__} records")
         if len(records) != entry["rows"]:
-            return self._lost(key, f"does not have {entry['rows']} rows")
+            return self.lost(key, f"does not have {entry['rows']} rows")
         return records
 
     def put(self, key, records):
@@ -77,10 +81,14 @@ class Shards:
         data = "".join(
             self._line(key, record) + "\n" for record in records
         ).encode()
-        entry = {"shard": key, "sha256": digest(data), "rows": len(records)}
+        checksum = self._digest(key, data)
+        entry = {"shard": key, "sha256": checksum, "rows": len(records)}
         self.files.write(self._name(key), data)
         self.files.append(self._name(), json.dumps(entry).encode())
         self._manifest[key] = entry
+
+    def _digest(self, key, data):
+        return digest(data, self.folder, self.fingerprint, key)
 
     def _record(self, line):
         return from_json(self.cls, json.loads(line, parse_constant=_refuse))
@@ -100,7 +108,8 @@ class Shards:
     def _name(self, key=None):
         return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
 
-    def _lost(self, key, why):
+    def lost(self, key, why):
+        """Leaves a shard out, with a warning; returns None."""
         warnings.warn(
             f"{self.files.url}/{self._name(key)} {why}: it is made anew.",
             stacklevel=3,

@@ -7,6 +7,8 @@ and applies them once. The loss is normalised over the whole batch beforehand
 outputs of a prompt are trained through one pass over the prompt.
 """
 
+import inspect
+
 import keras
 import numpy as np
 from keras import ops
@@ -103,6 +105,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self.normalization = normalization
         self.recompute = recompute
         self.source = None
+        # The weights that self-training starts from; see `m_step.Base`.
+        self.base = None
+        self.callbacks_of_fit = ()
         names = ("loss", "nll", "grad_norm", "tokens", "reward")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.trackers["skipped"] = keras.metrics.Sum("skipped")
@@ -125,6 +130,15 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args, **kwargs):
+        """As in Keras; `callbacks_of_fit` are those it was given."""
+        found = inspect.signature(super().fit).bind(*args, **kwargs)
+        given = found.arguments.get("callbacks")
+        inside = getattr(given, "callbacks", given) or []
+        many = isinstance(inside, list | tuple)
+        self.callbacks_of_fit = tuple(inside) if many else (inside,)
+        return super().fit(*args, **kwargs)
 
     @property
     def metrics(self):

@@ -142,7 +142,7 @@ def test_every_text_is_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path):
     }
     read = {example.id: example.documents for example in examples}
     results = [Result("sft", 0, outputs, read), Result("rest-em", 1, outputs)]
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         tasks = {EVIL: NUMBERS | {"why": EVIL}, "all": NUMBERS}
         run.log("metrics.jsonl", EXPECTATION | {"tasks": tasks})
         run.log("metrics.jsonl", EPOCH)
@@ -177,7 +177,7 @@ def test_the_documents_that_were_read_are_shown_of_every_task(tmp_path):
     read = {"a0": profile[7:], "b0": (), "c0": profile[1:2]}
     first = Result("sft", 0, written(examples), read)
     second = Result("rest-em", 1, written(examples), read | {"c0": ()})
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         write_report(run, examples, [first, second])
     page = Page(tmp_path / "report.html")
     assert page.of("h3") == list("abcde")
@@ -197,7 +197,7 @@ def test_the_documents_that_were_read_are_shown_of_every_task(tmp_path):
 def test_an_output_that_was_not_judged_says_why(tmp_path):
     examples = [Example("e", "t", "u", "p", "y", ())]
     outputs = written(examples, 0.0, "no answer sentence")
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         write_report(run, examples, [Result("sft", 0, outputs)])
     titles = Page(tmp_path / "report.html").of("b")
     assert "SFT, reward 0.00 (no answer sentence)" in titles
@@ -228,9 +228,9 @@ def test_what_ran_is_shown_and_not_what_the_recipe_asked_for(tmp_path):
 
 
 def test_each_run_has_a_column_of_what_ran(tmp_path):
-    with RunDirectory(tmp_path / "a").open(Recipe()) as run:
+    with RunDirectory(tmp_path / "a").open() as run:
         run.write_json("run.json", RAN)
-    with RunDirectory(tmp_path / "b").open(Recipe()) as other:
+    with RunDirectory(tmp_path / "b").open() as other:
         other.write_json("run.json", {"settings": {"tau": 0.5, "k": 5}})
     assert ran_tables({"a": run, "b": other})["settings"] == [
         ["", "a", "b"],
@@ -288,7 +288,7 @@ def e_step():
 
 def test_what_was_kept_stands_by_iteration_and_task(tmp_path):
     alone = {task: e_step()[task] for task in ("all", "review")}
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         run.log("metrics.jsonl", EXPECTATION | {"tasks": e_step()})
         run.log("metrics.jsonl", EXPECTATION | {"tasks": alone, "iteration": 2})
         tables = [kept_table({"": run}), kept_table({"": run}, by_task=True)]
@@ -310,7 +310,7 @@ def test_what_was_kept_stands_by_iteration_and_task(tmp_path):
 
 
 def test_a_run_without_results_has_a_report(tmp_path):
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         write_report(run, [], [])
     assert "REST-PG run" in (tmp_path / "report.html").read_text()
 
@@ -402,7 +402,7 @@ def test_seconds_that_are_none_are_left_out(seconds):
 )
 def test_a_report_is_written_whatever_lies_in_the_files(tmp_path, data):
     names = ("run.json", "seconds.json", "metrics.jsonl", "recipe.toml")
-    with RunDirectory(tmp_path).open(Recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         for name in names:
             (tmp_path / name).write_bytes(data + b'\n{"kind": "epoch"}\n5\n')
         write_report(run, [], [])

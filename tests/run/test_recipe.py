@@ -24,7 +24,7 @@ def test_defaults_are_the_papers():
     sampling, training = default.sampling, default.training
     assert (sampling.num_samples, sampling.temperature) == (32, 0.7)
     assert (sampling.max_prompt_tokens, sampling.max_new_tokens) == (5120, 1536)
-    assert (training.learning_rate, training.warmup_steps) == (5e-6, 250)
+    assert (optimizer.learning_rate, optimizer.warmup_steps) == (5e-6, 250)
     assert (training.steps, training.batch_size) == (10_000, 64)
     assert (default.selection.tau, default.selection.max_per_input) == (1, 10)
     assert default.evaluation.temperature == 0.1
@@ -71,7 +71,10 @@ MANY = "1" + "0" * 5000
         (f"seed=0x{MANY}", "seed must be from 0 to 4294967295"),
         ("seed=4294967296", "seed must be from 0 to 4294967295"),
         (f"training.steps={2**63}", r"training.steps must be below 2\*\*63"),
-        (f"training.learning_rate={MANY[:400]}", "learning_rate must be a fin"),
+        (
+            f"optimizer.learning_rate={MANY[:400]}",
+            "learning_rate must be a fin",
+        ),
         ("reward.timeout=inf", "reward.timeout must be a finite number"),
         ("reward.cutoffs=[0.1, nan]", "reward.cutoffs must be a finite number"),
         ("data.tasks=" + "[" * 100_000, "data.tasks must be a list"),

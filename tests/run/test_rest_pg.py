@@ -20,7 +20,7 @@ RECIPE = small_run.RECIPE.with_settings(
         "model.base_steps=4",
         "sampling.max_new_tokens=16",
         "training.steps=4",
-        "training.warmup_steps=1",
+        "optimizer.warmup_steps=1",
         "training.save_every=2",
         "evaluation.validate_every=4",
     ]
@@ -102,39 +102,6 @@ def test_another_reward_scores_the_same_samples_anew(tmp_path):
         assert set(np.round(rewards, 6)) <= {0.0, 0.5}
     for stage in ("sft/test", "iteration-1"):
         assert len(list((out / stage).glob("scores-*"))) == 2
-
-
-def test_how_a_server_is_reached_is_no_other_reward(finished):
-    from keras_restpg.self_training.steps import fingerprints
-
-    examples = splits()["train"]
-    before = fingerprints(PLAIN, examples)
-    for setting in ("reward.timeout=9", "reward.url=http://x", "data.folder=x"):
-        assert fingerprints(PLAIN.with_settings([setting]), examples) == before
-    assert fingerprints(PLAIN.with_settings(["reward.model=b"]), examples) != (
-        before
-    )
-
-
-def test_settings_tell_rewards_of_one_class_apart():
-    from keras_restpg.rewards import MixReward, RougeReward, SteppedReward
-    from keras_restpg.self_training.steps import reward_name
-
-    one, other = RougeReward("rouge1"), RougeReward("rougeL")
-    rewards = [
-        one,
-        other,
-        SteppedReward(one),
-        SteppedReward(other),
-        SteppedReward(one, (0.1, 0.2, 0.3, 0.4)),
-        MixReward([one, other]),
-        MixReward([one, other], [1, 2]),
-        SteppedReward(len),
-        SteppedReward(max),
-    ]
-    names = [json.dumps(reward_name(PLAIN, each)) for each in rewards]
-    assert len(set(names)) == len(rewards)
-    assert names[0] == json.dumps(reward_name(PLAIN, RougeReward("rouge1")))
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

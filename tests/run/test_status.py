@@ -7,6 +7,8 @@ from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.run.recipe import Recipe, from_dict
 from keras_restpg.run.status import status
 from keras_restpg.store import RunDirectory
+from keras_restpg.store.stage import BASE
+from keras_restpg.store.state import write_state
 
 RECIPE = from_dict(
     {
@@ -20,7 +22,8 @@ RECIPE = from_dict(
 
 @pytest.fixture
 def run(tmp_path):
-    with RunDirectory(tmp_path).open(RECIPE) as run:
+    with RunDirectory(tmp_path).open() as run:
+        run.files.write("recipe.toml", RECIPE.to_toml().encode())
         yield run
 
 
@@ -46,19 +49,19 @@ def test_before_anything_is_done_all_is_left(run):
 
 
 def test_what_comes_before_the_first_epoch_is_told(run):
-    run.save_bytes("base/base.weights.h5", b"1")
+    run.save_bytes(BASE, b"1")
     run.shards("reasoning", Reasoning).put("00000", [Reasoning("a", "b")])
     assert lines(run)[:2] == [
         "base: made",
         "reasoning: 1 examples of at most 8",
     ]
-    run.stage("sft/weights", "one")
+    run.claim("sft/weights", {"a": 1})
     assert lines(run)[1] == "reasoning: 1 examples"
     assert "left: sft to iteration-2, test and report" in lines(run)
 
 
 def test_samples_judgements_epochs_and_times_are_told(run):
-    run.write_json("state.json", {"epoch": 10, "epochs": 30})
+    write_state(run, {"epoch": 10, "epochs": 30})
     samples = [Sample("a", i, "x", (1,), True, -1.0) for i in range(3)]
     run.shards("iteration-1/samples", Sample).put("00000", samples)
     scores = [Score("a", i, 1.0) for i in range(2)]
@@ -75,8 +78,8 @@ def test_samples_judgements_epochs_and_times_are_told(run):
         "left: base, reasoning, iteration-1, iteration-2, test and report",
         "not finished: run it again",
     ]
-    run.stage("iteration-1/weights", "one")
-    run.write_json("state.json", {"epoch": 13, "epochs": 30})
+    run.claim("iteration-1/weights", {"a": 1})
+    write_state(run, {"epoch": 13, "epochs": 30})
     text = "iteration-1: 3 samples, 2 judged (scores-0a), 3 of 10 epochs"
     assert text in lines(run)
 
@@ -84,9 +87,9 @@ def test_samples_judgements_epochs_and_times_are_told(run):
 def test_a_report_of_fewer_epochs_is_not_the_end(run):
     run.files.write("report.html", b"")
     assert lines(run)[-1] == "not finished: run it again"
-    run.write_json("state.json", {"epoch": 29, "epochs": 30})
+    write_state(run, {"epoch": 29, "epochs": 30})
     assert lines(run)[-1] == "not finished: run it again"
-    run.write_json("state.json", {"epoch": 30, "epochs": 30})
+    write_state(run, {"epoch": 30, "epochs": 30})
     assert lines(run)[-1] == "finished"
     run.files.remove("report.html")
     assert lines(run)[-2:] == [
@@ -97,13 +100,15 @@ def test_a_report_of_fewer_epochs_is_not_the_end(run):
 
 def test_methods_without_reasoning_have_none_to_do(tmp_path):
     recipe = Recipe().with_settings(["method=sft", "iterations=5"])
-    with RunDirectory(tmp_path).open(recipe) as run:
+    with RunDirectory(tmp_path).open() as run:
+        run.files.write("recipe.toml", recipe.to_toml().encode())
         assert lines(run)[:2] == ["sft: to do", "test and report: to do"]
 
 
 def test_very_many_iterations_are_not_listed(tmp_path):
     recipe = Recipe().with_settings([f"iterations={2**62}"])
-    with RunDirectory(tmp_path).open(recipe) as run:
+    with RunDirectory(tmp_path).open() as run:
+        run.files.write("recipe.toml", recipe.to_toml().encode())
         assert f"sft to iteration-{2**62}: to do" in lines(run)
 
 

@@ -1,6 +1,8 @@
 import pytest
 
+from keras_restpg.records import Sample, Score, ScoredSample
 from keras_restpg.self_training.algorithm import algorithm_1
+from keras_restpg.settings import Settings
 
 
 class Steps:
@@ -19,33 +21,56 @@ class Steps:
 
     def sample(self, t):
         self.asked.append(("sample", t))
-        return [f"scored {t}"]
+        return [
+            ScoredSample(
+                Sample("e", i, f"text {i}", (i,), True, -1.0),
+                Score("e", i, reward),
+            )
+            for i, reward in enumerate((0.2, 1.0, 0.7))
+        ]
 
-    def keep(self, t, scored):
-        self.asked.append(("keep", t, scored))
-        return [f"kept {t}"]
+    def note(self, t, scored, kept, tau):
+        self.asked.append(("note", t, len(scored), tau))
+
+    def rewarded(self, kept):
+        return [each.sample.index for each in kept]
 
 
 def test_the_lines_come_in_the_papers_order():
     steps = Steps()
-    stages = algorithm_1(steps, 2)
-    first = next(stages)
-    assert (first.name, first.start, first.data) == ("sft", "base", ["first"])
+    trainings = algorithm_1(steps, Settings(iterations=2, tau=0.7))
+    first = next(trainings)
+    assert (first.number, first.start, first.data) == (0, "base", ["first"])
     assert steps.asked == ["reasoning", ("supervised", ["why"])]
-    second = next(stages)
-    assert (second.name, second.data) == ("iteration-1", ["kept 1"])
+    second = next(trainings)
+    assert (second.number, second.data) == (1, [1, 2])
     # The second iteration is not sampled before the first one is trained.
-    assert steps.asked[2:] == [("sample", 1), ("keep", 1, ["scored 1"])]
-    assert [stage.name for stage in stages] == ["iteration-2"]
+    assert steps.asked[2:] == [("sample", 1), ("note", 1, 3, 0.7)]
+    assert [m_step.number for m_step in trainings] == [2]
 
 
 @pytest.mark.parametrize("start", ["base", "sft", "previous"])
 def test_only_iterations_start_elsewhere(start):
-    stages = list(algorithm_1(Steps(), 2, start))
-    assert [stage.start for stage in stages] == ["base", start, start]
+    settings = Settings(iterations=2, start=start)
+    trainings = list(algorithm_1(Steps(), settings))
+    assert [each.start for each in trainings] == ["base", start, start]
 
 
 def test_no_iteration_is_supervised_fine_tuning():
     steps = Steps()
-    assert len(list(algorithm_1(steps, 0))) == 1
+    assert len(list(algorithm_1(steps, Settings(iterations=0)))) == 1
     assert ("sample", 1) not in steps.asked
+
+
+def test_the_threshold_is_lowered_only_where_asked():
+    steps = Steps()
+    steps.sample = lambda t: [
+        ScoredSample(
+            Sample("e", 0, "text", (1,), True, -1.0), Score("e", 0, 0.5)
+        )
+    ]
+    (_, kept) = algorithm_1(steps, Settings(iterations=1))
+    assert kept.data == [] and steps.asked[-1] == ("note", 1, 1, 1.0)
+    lowering = Settings(iterations=1, on_empty="lower_tau")
+    (_, kept) = algorithm_1(steps, lowering)
+    assert kept.data == [0] and steps.asked[-1] == ("note", 1, 1, 0.5)

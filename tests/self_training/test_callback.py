@@ -3,7 +3,6 @@
 import hashlib
 import json
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from keras_restpg.errors import InputError
 from keras_restpg.progress import Progress, Stopped
 from keras_restpg.records import Document, Example, Reasoning, Sample, Score
-from keras_restpg.run.recipe import from_dict
 from keras_restpg.self_training.callback import SelfTrainingCallback
+from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.checkpoints import host
 from keras_restpg.training.model import RewardWeightedLM
@@ -20,26 +19,19 @@ from keras_restpg.training.optimizer import paper_optimizer
 from tests.model import vocabulary
 
 
-def recipe(**selection):
-    return from_dict(
-        {
-            "iterations": 2,
-            "retrieval": {"k": 1},
-            "sampling": {
-                "num_samples": 4,
-                "max_prompt_tokens": 320,
-                "max_new_tokens": 12,
-            },
-            "selection": {"tau": 0.5, **selection},
-            "training": {
-                "steps": 4,
-                "warmup_steps": 1,
-                "batch_size": 4,
-                "learning_rate": 1e-2,
-            },
-            "evaluation": {"validate_every": 2},
-        }
-    )
+def small(**changes):
+    found = {
+        "iterations": 2,
+        "k": 1,
+        "num_samples": 4,
+        "max_prompt_tokens": 320,
+        "max_new_tokens": 12,
+        "tau": 0.5,
+        "steps": 4,
+        "batch_size": 4,
+        "validate_every": 2,
+    }
+    return Settings(**{**found, **changes})
 
 
 def examples(split, count):
@@ -108,9 +100,9 @@ def make_model(lora=0):
 def make_training(run, settings=None, progress=None):
     return SelfTrainingCallback(
         examples("train", 6),
-        judge=reward,
+        reward=reward,
         validation=examples("val", 4),
-        recipe=settings or recipe(),
+        settings=settings or small(),
         run=run,
         progress=progress or Progress(quiet=True),
     )
@@ -124,8 +116,9 @@ def fit(run, settings=None, progress=None, beside=(), lora=0):
 
 
 def go_on(model, training, callbacks, epochs=None):
+    training.set_model(model)
     model.fit(
-        training.batches(),
+        training.stream(),
         steps_per_epoch=training.steps_per_epoch,
         epochs=epochs or training.epochs,
         initial_epoch=training.initial_epoch,
@@ -139,7 +132,7 @@ def go_on(model, training, callbacks, epochs=None):
 def whole(tmp_path_factory):
     """A run from end to end: its directory, its watcher and its model."""
     folder, watch = tmp_path_factory.mktemp("whole"), Watch()
-    with RunDirectory(folder).open(recipe()) as run:
+    with RunDirectory(folder).open() as run:
         before = weights_of(RewardWeightedLM(vocabulary.causal_lm()))
         model = fit(run, beside=[watch])
     return folder, watch, model, before
@@ -210,8 +203,8 @@ def outcome(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if path.suffix == ".h5":
-            found[name] = arrays(path)
+        if path.suffix == ".safetensors":
+            found[name] = path.read_bytes()
         elif path.name == "state.json" or (
             path.suffix == ".jsonl" and path.name != "metrics.jsonl"
         ):
@@ -219,42 +212,29 @@ def outcome(folder):
     return found
 
 
-def arrays(path):
-    """The arrays of a weights file; names of layers are not compared."""
-    found = []
-
-    def take(name, item):
-        if isinstance(item, h5py.Dataset):
-            found.append((item.shape, np.array(item).tobytes()))
-
-    with h5py.File(path) as file:
-        file.visititems(take)
-    return found
-
-
 @pytest.mark.parametrize("epoch", [0, 1, 2, 5])
 def test_a_stopped_run_goes_on_to_the_same_bytes(whole, tmp_path, epoch):
     progress = Progress(quiet=True)
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(Stopped):
             fit(run, progress=progress, beside=[StopAt(progress, epoch)])
     state = tmp_path / "state.json"
     done = json.loads(state.read_text())["epoch"] if state.exists() else 0
     assert done == epoch
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run)
     assert outcome(tmp_path) == outcome(whole[0])
 
 
 def test_a_run_goes_on_between_validations_with_the_same_bytes(whole, tmp_path):
-    settings = recipe().with_settings(["training.save_every=1"])
+    settings = small(save_every=1)
     progress = Progress(quiet=True)
-    with RunDirectory(tmp_path).open(settings) as run:
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(Stopped):
             fit(run, settings, progress, [StopAt(progress, 5, batch=0)])
     state = json.loads((tmp_path / "state.json").read_text())
     assert (state["epoch"], state["stage"]) == (5, "iteration-1")
-    with RunDirectory(tmp_path).open(settings) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run, settings)
     ours, theirs = outcome(tmp_path), outcome(whole[0])
     best = best_of(whole[0])
@@ -263,11 +243,11 @@ def test_a_run_goes_on_between_validations_with_the_same_bytes(whole, tmp_path):
 
 
 def test_another_threshold_uses_the_samples_again(whole, tmp_path):
-    settings = recipe(tau=0.8)
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    settings = small(tau=0.8)
+    with RunDirectory(tmp_path).open() as run:
         fit(run)
     before, best = outcome(tmp_path), best_of(tmp_path)["iteration-1"]
-    with RunDirectory(tmp_path).open(settings) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run, settings)
     after = outcome(tmp_path)
     same = "iteration-1/samples/00000.jsonl"
@@ -280,28 +260,30 @@ def test_a_threshold_that_is_taken_back_does_not_lose_what_was_before(
     tmp_path,
 ):
     """A stop while the stage of the other threshold has no weights yet."""
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run)
     first = outcome(tmp_path)
-    settings, progress = recipe(tau=0.8), Progress(quiet=True)
-    with RunDirectory(tmp_path).open(settings) as run:
+    settings, progress = small(tau=0.8), Progress(quiet=True)
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(Stopped):
             stop = StopAt(progress, 2, batch=0)
             fit(run, settings, progress, [stop])
     assert (tmp_path / "iteration-1/weights.old-1").exists()
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run)
     again = outcome(tmp_path)
     assert {name: again[name] for name in first} == first
 
 
-@pytest.mark.parametrize("left", ["best-a.h5", "best-b.h5", "last-a.h5"])
+@pytest.mark.parametrize(
+    "left", ["best-a.safetensors", "best-b.safetensors", "last-a.safetensors"]
+)
 def test_a_kill_between_two_writes_leaves_the_state_before(
     whole, tmp_path, left
 ):
     """Weights written after `state.json` are as if they were not there."""
     progress = Progress(quiet=True)
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(Stopped):
             fit(run, progress=progress, beside=[StopAt(progress, 3)])
     state = json.loads((tmp_path / "state.json").read_text())
@@ -309,7 +291,7 @@ def test_a_kill_between_two_writes_leaves_the_state_before(
     name = f"iteration-1/weights/{left}"
     if name not in named:
         (tmp_path / name).write_bytes(b"half")
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run)
     assert outcome(tmp_path) == outcome(whole[0])
 
@@ -317,8 +299,8 @@ def test_a_kill_between_two_writes_leaves_the_state_before(
 @pytest.mark.parametrize("start", ["sft", "previous"])
 def test_an_iteration_may_start_elsewhere(tmp_path, start):
     watch = Watch()
-    settings = recipe().with_settings([f"training.start={start}"])
-    with RunDirectory(tmp_path).open(settings) as run:
+    settings = small(start=start)
+    with RunDirectory(tmp_path).open() as run:
         fit(run, settings, beside=[watch])
         best = best_of(tmp_path)
         stages = ["sft", "sft" if start == "sft" else "iteration-1"]
@@ -329,8 +311,8 @@ def test_an_iteration_may_start_elsewhere(tmp_path, start):
 
 
 def test_a_threshold_that_nothing_reaches_is_lowered_where_asked(tmp_path):
-    settings = recipe(tau=1.0, on_empty="lower_tau")
-    with RunDirectory(tmp_path).open(settings) as run:
+    settings = small(tau=1.0, on_empty="lower_tau")
+    with RunDirectory(tmp_path).open() as run:
         fit(run, settings)
         lines = run.read_log("metrics.jsonl")
         found = [x for x in lines if x["kind"] == "expectation"][0]
@@ -358,18 +340,16 @@ class Broken(keras.callbacks.Callback):
 
 def test_updates_that_are_not_finite_stop_a_run_after_some_in_a_row(tmp_path):
     # An epoch has two steps: the row goes over three of them.
-    settings = recipe().with_settings(
-        ["training.max_skipped=5", "training.steps=8"]
-    )
-    with RunDirectory(tmp_path).open(settings) as run:
+    settings = small(max_skipped=5, steps=8)
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(InputError, match="last 6 updates were skipped"):
             fit(run, settings, beside=[Broken(1)])
     assert json.loads((tmp_path / "state.json").read_text())["epoch"] == 3
 
 
 def test_nothing_kept_stops_before_training_with_the_histogram(tmp_path):
-    settings = recipe(tau=1.0)
-    with RunDirectory(tmp_path).open(settings) as run:
+    settings = small(tau=1.0)
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(InputError, match="Samples by reward") as error:
             fit(run, settings)
     assert "lower selection.tau" in str(error.value)
@@ -382,22 +362,16 @@ def test_reasoning_is_learned_before_the_answer():
     watch = Watch()
     model = RewardWeightedLM(vocabulary.causal_lm())
     model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
-    settings = recipe().with_settings(
-        [
-            "iterations=0",
-            "sampling.max_new_tokens=200",
-            "sampling.max_prompt_tokens=600",
-        ]
-    )
+    settings = small(iterations=0, max_new_tokens=200, max_prompt_tokens=600)
     training = SelfTrainingCallback(
         examples("train", 6),
-        judge=reward,
-        reasoning=taught,
-        recipe=settings,
+        reward=reward,
+        teacher=taught,
+        settings=settings,
         progress=Progress(quiet=True),
     )
     model.fit(
-        training.batches(),
+        training.stream(),
         steps_per_epoch=2,
         epochs=2,
         callbacks=[training, watch],
@@ -420,63 +394,83 @@ def test_reasoning_is_learned_before_the_answer():
 def test_a_second_fit_of_the_same_model_goes_on_as_one(whole, tmp_path):
     """As in a notebook: the base is what it was, the optimizer begins anew."""
     model = make_model()
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         training = make_training(run)
         go_on(model, training, [training], epochs=2)
         go_on(model, training, [training])
     assert outcome(tmp_path) == outcome(whole[0])
 
 
-def test_another_callback_needs_a_new_optimizer(tmp_path):
-    model = make_model()
-    with RunDirectory(tmp_path).open(recipe()) as run:
-        go_on(model, training := make_training(run), [training], epochs=2)
-        again = make_training(run)
-        with pytest.raises(ValueError, match="call `compile`"):
-            go_on(model, again, [again])
-        model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
-        go_on(model, again, [again])
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(keras.callbacks.Callback):
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == self.epoch:
-            raise Killed
-
-
 @pytest.mark.backend
-@pytest.mark.parametrize("first", [True, False])
-def test_keras_own_backups_stand_beside_it(whole, tmp_path, first):
-    """Wherever they stand, the base is kept before they restore weights."""
+def test_a_new_callback_starts_from_the_true_base(whole, tmp_path):
+    """As in a notebook, after the interrupt that everybody makes."""
+    model, progress = make_model(), Progress(quiet=True)
+    with RunDirectory(tmp_path / "first").open() as run:
+        training = make_training(run, progress=progress)
+        with pytest.raises(Stopped):
+            go_on(model, training, [training, StopAt(progress, 3)])
+    trained = weights_of(model)
+    with RunDirectory(tmp_path / "again").open() as run:
+        again = make_training(run)
+        go_on(model, again, [again])
+    assert outcome(tmp_path / "again") == outcome(whole[0])
+    before = whole[3]
+    assert any((a != b).any() for a, b in zip(trained, before, strict=False))
 
-    def attempt(run, *more):
-        training = make_training(run)
-        backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
-        beside = [backup, training] if first else [training, backup]
-        go_on(make_model(), training, [*beside, *more])
 
-    with RunDirectory(tmp_path / "run").open(recipe()) as run:
-        with pytest.raises(Killed):
-            attempt(run, KillAt(3))
-    with RunDirectory(tmp_path / "run").open(recipe()) as run:
-        attempt(run)
-    assert outcome(tmp_path / "run") == outcome(whole[0])
+def test_a_callback_with_no_directory_keeps_the_base_for_the_next(tmp_path):
+    model = make_model()
+    before = host(model.trainable_variables)
+    go_on(model, training := make_training(None), [training], epochs=2)
+    watch = Watch()
+    go_on(model, training := make_training(None), [training, watch], epochs=1)
+    for ours, base in zip(watch.weights[0], before, strict=False):
+        np.testing.assert_array_equal(ours, base)
+
+
+def test_lora_after_the_first_fit_needs_a_word(tmp_path):
+    model = make_model()
+    go_on(model, training := make_training(None), [training], epochs=1)
+    model.causal_lm.backbone.enable_lora(2)
+    model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
+    again = make_training(None)
+    with pytest.raises(ValueError, match="model.base = None"):
+        go_on(model, again, [again], epochs=1)
+    model.base = None
+    go_on(model, again, [again], epochs=1)
+
+
+def test_batches_can_be_looked_at(whole):
+    model = make_model()
+    training = make_training(None)
+    with pytest.raises(ValueError, match="no batches before"):
+        training.batches()
+    go_on(model, training, [training], epochs=1)
+    batches = list(training.batches())
+    assert batches[0]["prompt_ids"].ndim == 3
+    text = training.codec.decode(batches[0]["prompt_ids"][0, 0].tolist())
+    assert "write" in text
+
+
+def test_the_history_is_of_equal_lengths(tmp_path):
+    model = make_model()
+    training = make_training(None, small(save_every=1, iterations=0))
+    history = model.fit(
+        training.stream(),
+        steps_per_epoch=training.steps_per_epoch,
+        epochs=training.epochs,
+        callbacks=[training],
+        verbose=0,
+    ).history
+    assert len(history["val_reward"]) == len(history["loss"]) == 4
+    assert np.isnan(history["val_reward"][0])
+    assert np.isfinite(history["val_reward"][1:]).all()
 
 
 def test_other_callbacks_see_the_validation_and_save_the_model(tmp_path):
-    stop = keras.callbacks.EarlyStopping("val_reward", mode="max", patience=9)
     save = keras.callbacks.ModelCheckpoint(str(tmp_path / "x.keras"))
-    with RunDirectory(tmp_path / "run").open(recipe()) as run:
-        model = fit(run, beside=[stop, save])
-    assert stop.best is not None
+    with RunDirectory(tmp_path / "run").open() as run:
+        model = fit(run, beside=[save])
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     text = "the old garden"
     tokens = [m.causal_lm.preprocessor.tokenizer for m in (loaded, model)]
@@ -489,29 +483,29 @@ def test_other_callbacks_see_the_validation_and_save_the_model(tmp_path):
 def test_wrong_steps_and_doubled_ids_are_refused_at_once(tmp_path):
     twice = [*examples("train", 2), *examples("train", 1)]
     with pytest.raises(InputError, match="'train-0' is there twice"):
-        SelfTrainingCallback(twice, judge=reward, recipe=recipe())
+        SelfTrainingCallback(twice, reward=reward, settings=small())
     with pytest.raises(InputError, match="no examples"):
-        SelfTrainingCallback([], judge=reward, recipe=recipe())
+        SelfTrainingCallback([], reward=reward, settings=small())
     model = RewardWeightedLM(vocabulary.causal_lm())
     model.compile(optimizer=paper_optimizer(1e-2, 1, 4))
     training = SelfTrainingCallback(
-        examples("train", 2), judge=reward, recipe=recipe()
+        examples("train", 2), reward=reward, settings=small()
     )
     with pytest.raises(ValueError, match="steps_per_epoch"):
-        model.fit(training.batches(), steps_per_epoch=3, callbacks=[training])
+        model.fit(training.stream(), steps_per_epoch=3, callbacks=[training])
 
 
 def test_lora_goes_on_and_starts_anew_with_its_own_factors(tmp_path):
     """Keras' weights files merge LoRA's factors into the frozen weights."""
     watch, progress = Watch(), Progress(quiet=True)
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         with pytest.raises(Stopped):
             beside = [watch, StopAt(progress, 3)]
             fit(run, progress=progress, beside=beside, lora=2)
     for ours, base in zip(watch.weights[2], watch.weights[0], strict=True):
         np.testing.assert_array_equal(ours, base)
     again = Watch()
-    with RunDirectory(tmp_path).open(recipe()) as run:
+    with RunDirectory(tmp_path).open() as run:
         fit(run, beside=[again], lora=2)
     for ours, theirs in zip(again.weights[0], watch.weights[3], strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -1,0 +1,5 @@
+"""placeholder until merged"""
+
+
+def check(model, callbacks):
+    return None

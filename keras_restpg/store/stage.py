@@ -1,0 +1,132 @@
+"""A stage of a run: its name, what it depends on, and its place on disk.
+
+A stage is one training of Algorithm 1 (`sft`, `iteration-1`, …) with what led
+to it and what came of it. Nobody else spells the names of its folders:
+
+    samples                   m outputs for each training example
+    scores-<reward>           their rewards
+    weights                   the best weights, and the last
+    test/samples, scores-…    outputs for the test examples, and their rewards
+
+Each folder is claimed for its inputs when it is asked for; where these have
+changed, what it held is moved aside and the run says so.
+"""
+
+from keras_restpg.identity import digest
+from keras_restpg.records import Reasoning, Sample, Score
+
+# The weights of a base that was made for the run.
+BASE = "base/base.safetensors"
+
+
+def stage_name(number):
+    """`"sft"` for 0, then `"iteration-1"`, …"""
+    return f"iteration-{number}" if number else "sft"
+
+
+def shard_folders(run, names):
+    """The folders of shards that a run directory has.
+
+    Args:
+        run: a `RunDirectory`.
+        names: of the stages that are looked at.
+
+    Yields:
+        `(folder, class of its records)`.
+    """
+    if run.files.names("reasoning"):
+        yield "reasoning", Reasoning
+    for stage in names:
+        for above in (stage, f"{stage}/test"):
+            for name in run.files.names(above):
+                if name == "samples":
+                    yield f"{above}/{name}", Sample
+                elif name.startswith("scores-"):
+                    yield f"{above}/{name}", Score
+
+
+class Stage:
+    """One training, its samples before it and its test after it.
+
+    Args:
+        run: a `RunDirectory`.
+        name: `"sft"`, then `"iteration-1"`, …
+        inputs: what its weights depend on, JSON values by name.
+        sampled: what its samples depend on; None where it has none.
+        say: called with a sentence where something is computed again.
+    """
+
+    def __init__(self, run, name, inputs, sampled=None, say=print):
+        self.run = run
+        self.name = name
+        self.inputs = inputs
+        self.sampled = sampled
+        self.say = say
+
+    @property
+    def fingerprint(self):
+        """A short text that differs where the weights would."""
+        return digest(self.inputs)
+
+    def samples(self):
+        """The `Shards` of its samples."""
+        return self._shards("samples", Sample, self.sampled)
+
+    def scores(self, reward):
+        """The `Shards` of its samples' scores.
+
+        Args:
+            reward: the reward's description.
+        """
+        return self._scores("", reward, self.sampled)
+
+    def test(self, inputs, reward):
+        """The `Shards` of its test outputs, and of their scores.
+
+        Args:
+            inputs: what they depend on besides the weights, JSON values.
+            reward: the reward's description.
+        """
+        inputs = {"weights": self.fingerprint, **inputs}
+        samples = self._shards("test/samples", Sample, inputs)
+        return samples, self._scores("test/", reward, inputs)
+
+    def claim_weights(self):
+        """Makes the folder of its weights ready for what it depends on."""
+        self._claim("weights", self.inputs)
+
+    def weights(self, kind, place):
+        """The name of a file of weights.
+
+        Args:
+            kind: `"best"` or `"last"`.
+            place: `"a"` or `"b"`: the free one is written.
+        """
+        return f"{self.name}/weights/{kind}-{place}.safetensors"
+
+    @property
+    def is_selected(self):
+        """Whether its training data was chosen, so that it may train."""
+        return self.run.claimed(f"{self.name}/weights") is not None
+
+    @property
+    def has_weights(self):
+        """Whether the weights on disk are of its present inputs."""
+        claimed = self.run.claimed(f"{self.name}/weights")
+        return claimed == self.fingerprint
+
+    def _scores(self, where, reward, sampled):
+        inputs = {"samples": digest(sampled), "reward": reward}
+        return self._shards(f"{where}scores-{digest(reward)}", Score, inputs)
+
+    def _shards(self, folder, cls, inputs):
+        self._claim(folder, inputs)
+        return self.run.shards(f"{self.name}/{folder}", cls)
+
+    def _claim(self, folder, inputs):
+        changed = self.run.claim(f"{self.name}/{folder}", inputs)
+        if changed:
+            self.say(
+                f"{self.name}/{folder}: computed again, as these changed: "
+                f"{', '.join(changed)}. What was there is kept beside it."
+            )
