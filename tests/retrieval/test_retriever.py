@@ -50,6 +50,15 @@ def test_a_query_in_chinese_finds_its_document():
     assert BM25().rank("春天", documents, 1) == [2]
 
 
+HINDI = ("मैं कल गया", "मेरा कमरा", "किताब की कीमत", "कौआ काला", "दिन")
+
+
+@pytest.mark.parametrize(("query", "best"), [("कीमत", 2), ("दिन", 4)])
+def test_a_query_with_vowel_signs_finds_its_document(query, best):
+    scores = BM25().scores(query, tuple(map(Document, HINDI)))
+    assert scores.argmax() == best and len(set(scores.tolist())) == 2
+
+
 def test_an_accent_may_be_a_character_of_its_own():
     documents = (Document("cafe\u0301 noir"), Document("the blanc"))
     assert BM25().scores("CAFÉ", documents).argmax() == 0
