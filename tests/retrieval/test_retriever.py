@@ -4,8 +4,15 @@ import pytest
 import rank_bm25
 from hypothesis import strategies as st
 
+from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
-from keras_restpg.retrieval import BM25, MostRecent, Random, as_retriever
+from keras_restpg.retrieval import (
+    BM25,
+    MostRecent,
+    Random,
+    Retriever,
+    as_retriever,
+)
 from keras_restpg.retrieval.lexical import words
 
 TEXTS = (
@@ -82,6 +89,41 @@ def test_most_recent_goes_by_date_then_by_position():
     dated = (Document("a", date="2014"), Document("b", date="2016"))
     assert MostRecent().rank("", dated, 5) == [1, 0]
     assert MostRecent().rank("", DOCUMENTS[:3], 2) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [
+        (["12 30, 2000", "02 3, 2014", "03 4, 1999"], [1, 0, 2]),
+        (["999999999", "", "1000000000", "978000000"], [2, 0, 3, 1]),
+        (["2020-01-05T01:00+03:00", "2020-01-04T23:00Z"], [1, 0]),
+        (["2020", "", "2020", ""], [2, 0, 3, 1]),
+    ],
+)
+def test_most_recent_reads_dates_as_dates(written, order):
+    documents = tuple(Document("x", date=date) for date in written)
+    assert MostRecent().rank("", documents, 9) == order
+
+
+def test_most_recent_refuses_what_it_cannot_read():
+    documents = tuple(
+        Document("x", str(i), date=date)
+        for i, date in enumerate(["02/11/2020", "01/12/2020"])
+    )
+    assert MostRecent("%d/%m/%Y").rank("", documents, 1) == [1]
+    assert MostRecent("%m/%d/%Y").rank("", documents, 1) == [0]
+    with pytest.raises(InputError, match="document '0': cannot read the date"):
+        MostRecent().rank("", documents, 1)
+
+
+def test_retrievers_say_what_they_are():
+    def latest(query, documents, k):
+        return [0]
+
+    assert as_retriever(latest).get_config() == {"function": latest}
+    assert Random(3).get_config() == {"seed": 3}
+    assert MostRecent().get_config() == {"date_format": ""}
+    assert not hasattr(Retriever, "get_config")
 
 
 def test_random_depends_on_seed_and_query_alone():
