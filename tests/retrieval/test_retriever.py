@@ -1,3 +1,6 @@
+import re
+import warnings
+
 import hypothesis
 import numpy as np
 import pytest
@@ -116,7 +119,30 @@ def test_most_recent_refuses_what_it_cannot_read():
         MostRecent().rank("", documents, 1)
 
 
+def test_bm25_says_once_that_there_are_no_words():
+    bm25 = BM25()
+    with pytest.warns(UserWarning, match="no words in the query '\\?!'"):
+        assert bm25.rank("?!", DOCUMENTS, 2) == [0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bm25.rank("?!", DOCUMENTS, 2)
+        assert BM25().rank("garden", (), 2) == []
+        # No words in common is nothing odd.
+        assert BM25().rank("zzz", DOCUMENTS, 2) == [0, 1]
+    latin = BM25(tokenize=re.compile("[a-z]+").findall)
+    with pytest.warns(UserWarning, match="no words in a profile"):
+        latin.rank("garden", tuple(map(Document, CHINESE)), 2)
+
+
 def test_retrievers_say_what_they_are():
+    assert BM25("lucene", 1.2, 0.5, str.split).get_config() == {
+        "method": "lucene",
+        "k1": 1.2,
+        "b": 0.5,
+        "tokenize": str.split,
+    }
+    assert BM25().get_config()["tokenize"] is words
+
     def latest(query, documents, k):
         return [0]
 
@@ -150,6 +176,7 @@ def test_a_function_is_a_retriever():
         BM25().retrieve([example("x")], k=0)
 
 
+@pytest.mark.filterwarnings("ignore:BM25 finds no words")
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(st.lists(st.text(), min_size=1, max_size=6), st.text())
 def test_any_texts_are_ranked(texts, query):
