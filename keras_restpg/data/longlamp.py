@@ -17,7 +17,7 @@ words of the task between these and the instruction.
 import pathlib
 import re
 
-from keras_restpg.data import hub, reading
+from keras_restpg.data import dates, hub, reading
 from keras_restpg.data.tasks import TASKS
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
@@ -235,7 +235,7 @@ def _document(item, kind, where, number, template):
         text=shown,
         id=reading.text_or(item, "id", where, str(number)),
         search_text=search_text,
-        date=reading.text_or(item, kind.date, where),
+        date=dates.text_or(item, kind.date, where),
     )
 
 

@@ -7,11 +7,12 @@ out (`hold_out`).
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
 
-from keras_restpg.data import csv_file, reading
+from keras_restpg.data import csv_file, dates, reading
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
 
@@ -42,13 +43,14 @@ class Columns:
     document: str = ""
 
 
-def load_jsonl(path, columns=None, task="own"):
+def load_jsonl(path, columns=None, task="own", date_format=""):
     """Examples of a file; `load_csv` and `load_parquet` are the same.
 
     Args:
         path: of a `.jsonl`, `.json`, `.parquet` or `.csv` file.
         columns: a `Columns`.
         task: the task's name where there is no column for it.
+        date_format: of the documents' dates, as for `load_documents`.
 
     Returns:
         list of `Example`, in the order of their first rows.
@@ -82,7 +84,9 @@ def load_jsonl(path, columns=None, task="own"):
                 f"{where}: the id {example.id!r} was there before. Give each "
                 "example its own."
             )
-        documents += _documents(row, columns, len(documents) + 1, where)
+        documents += _documents(
+            row, columns, len(documents) + 1, where, date_format
+        )
     return [
         dataclasses.replace(example, documents=tuple(documents))
         for example, documents in found.values()
@@ -92,21 +96,25 @@ def load_jsonl(path, columns=None, task="own"):
 load_csv = load_parquet = load_jsonl
 
 
-def load_documents(path, user="user", text="text", date=""):
+def load_documents(path, user="user", text="text", date="", date_format=""):
     """Users' documents from a file with one document a row.
 
     Args:
         path: of a `.csv`, `.jsonl`, `.json` or `.parquet` file.
         user: column of the user.
         text: column of the document.
-        date: column of its date, ISO or a year; empty: rows are in order. A
-            document without a date comes first.
+        date: column of its date, in any form of `data.dates.parse`; empty:
+            rows are in order. A document without a date comes first.
+        date_format: how all dates are written, as for `strptime`, where
+            that can't be told from them: `"%d/%m/%Y"`. What sorts the
+            documents later (`hold_out`, `MostRecent`) needs it too.
 
     Returns:
         `{user: tuple of Document}`, oldest first.
 
     Raises:
-        InputError: a row that does not fit, with file, line and column.
+        InputError: a row that does not fit, with file, line and column; a
+            date that cannot be read or could mean two days.
     """
     users = {}
     for number, (where, row) in enumerate(_rows(path)):
@@ -114,27 +122,39 @@ def load_documents(path, user="user", text="text", date=""):
         document = Document(
             text=_filled(row, text, where),
             id=str(number),
-            date="" if undated else reading.text_of(row, date, where),
+            date=""
+            if undated
+            else dates.text_of(row, date, where, date_format),
         )
         users.setdefault(_filled(row, user, where), []).append(document)
     return {
-        name: tuple(sorted(documents, key=lambda document: document.date))
+        name: _oldest_first(documents, date_format)
         for name, documents in users.items()
     }
 
 
-def hold_out(users, prompt, task="own", least=2):
+def hold_out(users, prompt, task="own", least=2, date_format=""):
     """Examples whose expected output is each user's last document.
 
     Args:
-        users: `{user: tuple of Document}`, oldest first.
+        users: `{user: tuple of Document}`. They are sorted by their dates;
+            of equal ones, and where there are none, the order stays. One
+            without a date comes first.
         prompt: from a `Document` to the instruction that asks for it.
         task: the task's name.
         least: documents that a user needs; others are left out.
+        date_format: of the dates, as for `load_documents`.
 
     Returns:
         list of `Example`.
+
+    Raises:
+        InputError: a date that cannot be read or could mean two days.
     """
+    ordered = {
+        user: _oldest_first(documents, date_format)
+        for user, documents in users.items()
+    }
     return [
         Example(
             id=f"{task}-{user}",
@@ -142,11 +162,16 @@ def hold_out(users, prompt, task="own", least=2):
             user=user,
             prompt=prompt(documents[-1]),
             expected=documents[-1].text,
-            documents=tuple(documents[:-1]),
+            documents=documents[:-1],
         )
-        for user, documents in users.items()
+        for user, documents in ordered.items()
         if len(documents) >= max(least, 2)
     ]
+
+
+def _oldest_first(documents, date_format):
+    moment = functools.partial(dates.moment, date_format=date_format)
+    return tuple(sorted(documents, key=moment))
 
 
 def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
@@ -200,7 +225,7 @@ def _example(row, columns, task, name, where):
     )
 
 
-def _documents(row, columns, number, where):
+def _documents(row, columns, number, where, date_format):
     """A row's documents; `number` is the first one's in the profile."""
     if columns.document:
         return [Document(_filled(row, columns.document, where), str(number))]
@@ -213,7 +238,7 @@ def _documents(row, columns, number, where):
             f"`Columns.document`. Received: {str(given)[:80]!r}"
         )
     return [
-        _document(item, i, f"{where}, document {i}")
+        _document(item, i, f"{where}, document {i}", date_format)
         for i, item in enumerate(documents, number)
     ]
 
@@ -225,7 +250,7 @@ def _parsed(text):
         return None
 
 
-def _document(item, number, where):
+def _document(item, number, where, date_format):
     if isinstance(item, str):
         return Document(item, str(number))
     if not isinstance(item, dict):
@@ -236,7 +261,7 @@ def _document(item, number, where):
     return Document(
         text=reading.text_of(item, "text", where),
         id=reading.text_or(item, "id", where, str(number)),
-        date=reading.text_or(item, "date", where),
+        date=dates.text_or(item, "date", where, date_format),
     )
 
 

@@ -19,7 +19,6 @@ FORMATS = (".jsonl", ".json", ".parquet")
 _BLOCK = 1 << 20
 _LONGEST = 1 << 28
 _DECODE = json.JSONDecoder().raw_decode
-_DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -167,8 +166,14 @@ class _Text:
                 value, self.start = _DECODE(self.buffer, self.start)
                 return value
             except (ValueError, RecursionError) as error:
-                if _broken(error, self.buffer) or not self._read(block):
-                    why = getattr(error, "msg", error)
+                why = getattr(error, "msg", error)
+                broken = _broken(error, self.buffer)
+                if not broken and len(self.buffer) > _LONGEST:
+                    raise InputError(
+                        f"{where}: not JSON ({why}), or longer than {_LONGEST} "
+                        "characters. Save such rows as .jsonl, one a line."
+                    ) from None
+                if broken or not self._read(block):
                     raise InputError(f"{where}: not JSON ({why}).") from None
             # Doubling keeps one long row from being parsed many times.
             block *= 2
@@ -186,8 +191,8 @@ class _Text:
 
 def _broken(error, buffer):
     """Whether more text could not mend what does not parse."""
-    if not isinstance(error, json.JSONDecodeError) or len(buffer) > _LONGEST:
-        return True  # Too deep, too many digits, or too long.
+    if not isinstance(error, json.JSONDecodeError):
+        return True  # Too deep, or too many digits.
     cut = error.msg.startswith("Unterminated string")
     return not cut and error.pos < len(buffer) - 16
 

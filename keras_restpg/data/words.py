@@ -1,24 +1,49 @@
-"""Words of any script, with nothing to download."""
+"""Words of any script, with nothing to download.
 
-import re
+Words keep their combining marks: vowel signs of Indic scripts, points of
+Arabic and Hebrew, accents. Scripts written without spaces (Chinese, Japanese,
+Thai, Lao, Khmer, Burmese, …) have no words that could be told apart without a
+dictionary; there each character with its marks counts as one.
+"""
+
 import unicodedata
 
-# Scripts written without spaces count by the character.
-_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+(?:'\w+)?|[^\w\s]")
+import regex
+
+_UNSPACED = (
+    r"\p{Line_Break=SA}\p{Ideographic}\p{scx=Han}\p{scx=Hiragana}"
+    r"\p{scx=Katakana}\p{Balinese}\p{Javanese}"
+)
+_LETTER = r"\p{L}\p{N}"
+# Some vowel signs of Burmese and others are no part of \X.
+_CHARACTER = rf"(?=[[{_LETTER}]&&[{_UNSPACED}]])\X\p{{M}}*"
+_RUN = rf"[[{_LETTER}]--[{_UNSPACED}]][\p{{M}}\p{{Join_Control}}]*"
+# An apostrophe between letters, also the geresh of Hebrew.
+_SPACED = rf"(?:{_RUN})+(?:['׳״](?:{_RUN})+)*"
+_WORD = regex.compile(rf"{_CHARACTER}|{_SPACED}", regex.V1)
+_WORD_OR_MARK = regex.compile(
+    rf"{_CHARACTER}|{_SPACED}|(?=[\p{{P}}\p{{S}}])\X", regex.V1
+)
+# What no reader sees: soft hyphens, marks of direction, byte order marks.
+_INVISIBLE = regex.compile(
+    r"[\xad\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
+)
 
 
 def words_and_marks(text):
-    """The lower-cased words and punctuation marks of `text`, a list.
-
-    A letter is the same whether its accent is part of it or follows it (NFC).
-    """
-    return _WORD.findall(unicodedata.normalize("NFC", text).lower())
+    """The case-folded words and punctuation marks of `text`, a list."""
+    return _WORD_OR_MARK.findall(_folded(text))
 
 
 def words(text):
-    """The lower-cased words of `text`, a list."""
-    return [word for word in words_and_marks(text) if word[0].isalnum()]
+    """The case-folded words of `text`, a list."""
+    return _WORD.findall(_folded(text))
+
+
+def _folded(text):
+    """A letter is the same whether its accent is part of it or follows it."""
+    text = _INVISIBLE.sub("", text).replace("’", "'")
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def ngrams(tokens, n):

@@ -24,11 +24,9 @@ class _NoWordNet:
         return []
 
 
-def rouge(expected, answers, kind="rougeL"):
+def rouge(expected, answers, kind="rougeL", tokenizer="rouge"):
     """ROUGE F-measure of each answer, float32 (n,); as `RougeReward`."""
-    compare = RougeReward(kind).compare
-    values = [compare(e, a) for e, a in zip(expected, answers, strict=True)]
-    return np.array(values, "float32")
+    return RougeReward(kind, tokenizer=tokenizer).compare(expected, answers)
 
 
 def meteor(expected, answers, synonyms=False):
@@ -55,11 +53,22 @@ def meteor(expected, answers, synonyms=False):
     return np.array(values, "float32")
 
 
-def overlap_metrics(expected, answers, synonyms=False):
-    """The three metrics as `{"rouge1", "rougeL", "meteor": float32 (n,)}`."""
+def overlap_metrics(expected, answers, synonyms=False, tokenizer="rouge"):
+    """The three metrics as `{"rouge1", "rougeL", "meteor": float32 (n,)}`.
+
+    Args:
+        expected: list of str.
+        answers: list of str as long.
+        synonyms: as for `meteor`.
+        tokenizer: of ROUGE, as for `RougeReward`. METEOR has words of any
+            script.
+
+    Raises:
+        InputError: `synonyms` without WordNet.
+    """
     return {
-        "rouge1": rouge(expected, answers, "rouge1"),
-        "rougeL": rouge(expected, answers, "rougeL"),
+        "rouge1": rouge(expected, answers, "rouge1", tokenizer),
+        "rougeL": rouge(expected, answers, "rougeL", tokenizer),
         "meteor": meteor(expected, answers, synonyms),
     }
 

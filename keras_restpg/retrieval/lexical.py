@@ -1,6 +1,7 @@
 """BM25 over a user's documents (bm25s)."""
 
 import logging
+import warnings
 
 import bm25s
 import numpy as np
@@ -22,6 +23,9 @@ class BM25(Retriever):
         b: how much long documents are held back, 0 to 1.
         tokenize: from a text to its words; by default those of any script,
             Chinese, Japanese and Thai by the character.
+
+    A query without words, or a profile without any, leaves the documents in
+    their order; a warning says so once.
     """
 
     def __init__(self, method="bm25+", k1=1.5, b=0.75, tokenize=words):
@@ -29,12 +33,16 @@ class BM25(Retriever):
         self.k1 = k1
         self.b = b
         self.tokenize = tokenize
+        self._warned = False
 
     def scores(self, query, documents):
         """The score of each document, float array (n,)."""
         tokens = [self.tokenize(indexed_text(d)) for d in documents]
         known = set().union(*tokens)
-        asked = [word for word in self.tokenize(query) if word in known]
+        asked = self.tokenize(query)
+        if documents and not (asked and known):
+            self._warn("a profile" if asked else f"the query {query[:80]!r}")
+        asked = [word for word in asked if word in known]
         if not asked:
             return np.zeros(len(documents))
         index = bm25s.BM25(method=self.method, k1=self.k1, b=self.b, delta=1.0)
@@ -44,3 +52,21 @@ class BM25(Retriever):
     def rank(self, query, documents, k):
         order = np.argsort(-self.scores(query, documents), kind="stable")
         return order[:k].tolist()
+
+    def get_config(self):
+        return {
+            "method": self.method,
+            "k1": self.k1,
+            "b": self.b,
+            "tokenize": self.tokenize,
+        }
+
+    def _warn(self, what):
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"BM25 finds no words in {what}: where that is so, the first "
+                "documents of the profile are taken. Another `tokenize` may "
+                "find some.",
+                stacklevel=5,
+            )

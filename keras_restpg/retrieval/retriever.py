@@ -2,6 +2,8 @@
 
 import hashlib
 
+from keras_restpg.data import dates
+
 
 class Retriever:
     """Chooses documents of a user's profile; one method to override.
@@ -66,13 +68,29 @@ def indexed_text(document):
 class MostRecent(Retriever):
     """The latest documents first, those without a date by their position.
 
-    Dates are compared as text (ISO dates, years); a profile without any is
-    taken to be in the order of writing.
+    A profile without any dates is taken to be in the order of writing; of
+    equal dates the later position comes first.
+
+    Args:
+        date_format: how all dates are written, as for `strptime`; empty: in
+            any form that `keras_restpg.data.dates.parse` reads.
     """
 
+    def __init__(self, date_format=""):
+        self.date_format = date_format
+
     def rank(self, query, documents, k):
+        """As `Retriever.rank`.
+
+        Raises:
+            InputError: a date that cannot be read or could mean two days.
+        """
+        moments = [dates.moment(d, self.date_format) for d in documents]
         order = range(len(documents) - 1, -1, -1)
-        return sorted(order, key=lambda i: documents[i].date, reverse=True)[:k]
+        return sorted(order, key=moments.__getitem__, reverse=True)[:k]
+
+    def get_config(self):
+        return {"date_format": self.date_format}
 
 
 class Random(Retriever):
@@ -90,6 +108,9 @@ class Random(Retriever):
 
         return sorted(range(len(documents)), key=draw)[:k]
 
+    def get_config(self):
+        return {"seed": self.seed}
+
 
 class _Function(Retriever):
     def __init__(self, function):
@@ -104,6 +125,9 @@ class _Function(Retriever):
                 f"here from 0 to {len(documents) - 1}. Received: {order}"
             )
         return order[:k]
+
+    def get_config(self):
+        return {"function": self.function}
 
 
 def as_retriever(retriever):

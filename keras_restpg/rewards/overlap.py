@@ -4,13 +4,17 @@ For dry runs, for tests and as a baseline. The paper's reward is the judge
 (`judge.py`); ROUGE misses paraphrases (§4).
 """
 
-import numpy as np
-from rouge_score import rouge_scorer
+import warnings
 
+import numpy as np
+from rouge_score import rouge_scorer, tokenizers
+
+from keras_restpg.data.words import WordTokenizer
 from keras_restpg.rewards.reward import Reward, check_aligned
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 MEASURES = ("precision", "recall", "fmeasure")
+TOKENIZERS = ("rouge", "words")
 
 
 class RougeReward(Reward):
@@ -21,14 +25,14 @@ class RougeReward(Reward):
             takes each line as a sentence.
         measure: `"fmeasure"`, `"precision"` or `"recall"`.
         use_stemmer: whether words are stemmed (Porter) before they are
-            compared. LongLaMP does not.
-        tokenizer: object with `tokenize(text) -> list[str]`, or None for
-            rouge-score's own, which keeps lower-cased `a-z0-9` words and so
-            gives 0 for text without any.
-            `keras_restpg.data.words.WordTokenizer` knows every script.
+            compared, with the tokenizer `"rouge"` alone. LongLaMP does not.
+        tokenizer: `"rouge"`, rouge-score's own, which knows lower-cased
+            `a-z0-9` words and gives 0 for text without any; `"words"`, words
+            of any script; or an object with `tokenize(text) -> list[str]`.
 
     Raises:
-        ValueError: unknown `kind` or `measure`.
+        ValueError: unknown `kind`, `measure` or `tokenizer`, or stems of a
+            tokenizer that has none.
 
     Example:
         ```python
@@ -42,7 +46,7 @@ class RougeReward(Reward):
         kind="rougeL",
         measure="fmeasure",
         use_stemmer=False,
-        tokenizer=None,
+        tokenizer="rouge",
     ):
         if kind not in KINDS:
             raise ValueError(f"`kind` must be one of {KINDS}. Received: {kind}")
@@ -52,18 +56,81 @@ class RougeReward(Reward):
             )
         self.kind = kind
         self.measure = measure
+        self.use_stemmer = use_stemmer
+        self.tokenizer = tokenizer
         self.settings = [kind, measure, use_stemmer]
+        self._tokenizer = _tokenizer(tokenizer, use_stemmer)
         self._scorer = rouge_scorer.RougeScorer(
-            [kind], use_stemmer=use_stemmer, tokenizer=tokenizer
+            [kind], tokenizer=self._tokenizer
         )
+        self._warned = False
 
     def score(self, examples, answers):
         check_aligned(examples, answers)
-        pairs = zip(examples, answers, strict=True)
-        values = [self.compare(example.expected, a) for example, a in pairs]
-        return np.array(values, "float32")
+        return self.compare([e.expected for e in examples], answers)
 
-    def compare(self, expected, answer):
-        """The value of one answer, a float."""
-        scores = self._scorer.score(expected, answer)
-        return getattr(scores[self.kind], self.measure)
+    def compare(self, expected, answers):
+        """The value of each answer beside its expected output.
+
+        Where the tokenizer finds no words in an expected output, the value
+        is 0 whatever was written; a warning says so once.
+
+        Args:
+            expected: list of str.
+            answers: list of str as long.
+
+        Returns:
+            float32 array (n,), from 0 to 1.
+        """
+        self._warn_of_no_words(set(expected))
+        scores = [
+            self._scorer.score(one, answer)[self.kind]
+            for one, answer in zip(expected, answers, strict=True)
+        ]
+        return np.array([getattr(s, self.measure) for s in scores], "float32")
+
+    def get_config(self):
+        return {
+            "kind": self.kind,
+            "measure": self.measure,
+            "use_stemmer": self.use_stemmer,
+            "tokenizer": self.tokenizer,
+        }
+
+    def _warn_of_no_words(self, texts):
+        if self._warned:
+            return
+        count = sum(not self._tokenizer.tokenize(text) for text in texts)
+        if count:
+            self._warned = True
+            advice = (
+                " It knows a-z and 0-9 alone: choose tokenizer='words', which "
+                "knows every script."
+                if self.tokenizer == "rouge"
+                else ""
+            )
+            warnings.warn(
+                f"In {count} of {len(texts)} expected outputs the tokenizer "
+                f"{self.tokenizer!r} finds no words: their ROUGE is 0 whatever "
+                f"was written.{advice}",
+                stacklevel=4,
+            )
+
+
+def _tokenizer(tokenizer, use_stemmer):
+    """What a name stands for, or an object that can tokenize."""
+    if tokenizer == "rouge":
+        return tokenizers.DefaultTokenizer(use_stemmer)
+    if use_stemmer:
+        raise ValueError(
+            "Only the tokenizer 'rouge' stems words: leave `use_stemmer` out. "
+            f"Received: tokenizer={tokenizer!r}"
+        )
+    if tokenizer == "words":
+        return WordTokenizer()
+    if not hasattr(tokenizer, "tokenize"):
+        raise ValueError(
+            f"`tokenizer` must be one of {TOKENIZERS} or have the method "
+            f"`tokenize`. Received: {tokenizer!r}"
+        )
+    return tokenizer

@@ -44,6 +44,10 @@ def test_near_copies_of_the_target_leave_the_profile():
         ("", " "),
         ("我们证明小模型可以学会写作", "我们证明小模型可以学会写诗"),
         ("เราแสดงว่าแบบจำลองเล็ก", "เราแสดงว่าแบบจำลองใหญ่"),
+        ("मैं हर दिन कविता लिखता हूँ", "मैं हर दिन कविता लिखता हूँ और"),
+        ("كَتَبَ الطَّالِبُ دَرْسَهُ", "«كَتَبَ الطَّالِبُ دَرْسَهُ» ثُمَّ نَامَ"),
+        ("မြန်မာစာရေးသည်", "မြန်မာစာရေးသည်။"),
+        ("It’s how we write now", "It's how we write now, too"),
         ("un cafe\u0301 s'il vous plai\u0302t", "Un café s'il vous plaît"),
     ],
 )
@@ -55,6 +59,8 @@ def test_other_texts_stay():
     assert kept("so it goes", "so it went", "") == ["so it went", ""]
     assert kept("\U0001f600", "\U0001f602", "") == ["\U0001f602", ""]
     assert kept("我们证明小模型可以", "今天的天气很好") == ["今天的天气很好"]
+    # The same consonants under other vowel signs are other words.
+    assert kept("कि को की का के", "कु कू कृ कै कौ") == ["कु कू कृ कै कौ"]
 
 
 TEXTS = st.text(max_size=60)

@@ -168,6 +168,10 @@ def test_abstracts_are_dated(tmp_path):
     (example,) = load_longlamp("abstract", "train", tmp_path)
     assert example.documents[0].date == "2016"
     assert example.documents[0].id == "7"
+    item = ROWS["abstract"]["profile"][0] | {"year": "in press"}
+    write(tmp_path, "abstract", [ROWS["abstract"] | {"profile": [item]}])
+    with pytest.raises(InputError, match="profile item 1, the field 'year'"):
+        load_longlamp("abstract", "train", tmp_path)
 
 
 def test_a_folder_holds_several_tasks_and_a_limit_is_for_each(tmp_path):

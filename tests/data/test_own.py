@@ -130,6 +130,12 @@ def test_rows_with_one_id_are_one_example(tmp_path):
         own.load_jsonl(path, columns)
 
 
+def test_a_column_without_a_name_is_no_date(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text(",user,text\n0,a,b\n")
+    assert own.load_documents(path)["a"][0].date == ""
+
+
 CSV = 'user,text,date\na,"second, later",2021\nb,only,2020\na,first,2019\n'
 
 
@@ -146,12 +152,73 @@ def test_documents_of_csv_are_grouped_and_dated(tmp_path):
 
 def test_a_document_without_a_date_comes_first(tmp_path):
     rows = [
-        {"user": "a", "text": t, "date": d} for t, d in (("x", 1), ("y", None))
+        {"user": "a", "text": t, "date": d}
+        for t, d in (("x", 2020), ("y", None), ("z", " "))
     ]
     users = own.load_documents(write(tmp_path, rows), date="date")
-    assert [(d.text, d.date) for d in users["a"]] == [("y", ""), ("x", "1")]
+    assert [(d.text, d.date) for d in users["a"]] == [
+        ("y", ""),
+        ("z", ""),
+        ("x", "2020"),
+    ]
     with pytest.raises(InputError, match="'dtae' is missing"):
         own.load_documents(write(tmp_path, rows), date="dtae")
+
+
+AMAZON = ["12 30, 2000", "02 3, 2014", "03 4, 1999"]
+MAILS = [
+    "Fri, 3 Jan 2020 09:00:00 -0800",
+    "Fri, 3 Jan 2020 16:59:00 +0000",
+    "Thu, 2 Jan 2020 23:00:00 +0000",
+]
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [
+        (AMAZON, [2, 0, 1]),
+        (MAILS, [2, 1, 0]),
+        ([1000000000, 999999999, 1000000001], [1, 0, 2]),
+        (["2020-01-05T01:00+03:00", "2020-01-04", "2020-01-05"], [1, 0, 2]),
+        (["2020-10", "2020-9", "2020"], [2, 1, 0]),
+        ([2020, 2020, 2019], [2, 0, 1]),
+    ],
+)
+def test_the_last_by_date_is_held_out(tmp_path, written, order):
+    rows = [
+        {"user": "a", "text": f"{i}", "w": d} for i, d in enumerate(written)
+    ]
+    users = own.load_documents(write(tmp_path, rows), date="w")
+    assert [int(d.text) for d in users["a"]] == order
+    assert [d.date for d in users["a"]] == [str(written[i]) for i in order]
+    unsorted = {"a": sorted(users["a"], key=lambda d: d.text)}
+    for given in (users, unsorted):
+        (example,) = own.hold_out(given, lambda d: "x")
+        texts = [d.text for d in example.documents] + [example.expected]
+        assert [int(text) for text in texts] == order
+
+
+def test_dates_that_cannot_be_read_are_named_with_their_place(tmp_path):
+    rows = [
+        {"user": "a", "text": "x", "w": d} for d in ("04/03/2020", "03/05/2020")
+    ]
+    path = write(tmp_path, rows)
+    with pytest.raises(InputError, match="line 1, the field 'w': cannot read"):
+        own.load_documents(path, date="w")
+    users = own.load_documents(path, date="w", date_format="%m/%d/%Y")
+    assert [d.date for d in users["a"]] == ["03/05/2020", "04/03/2020"]
+    with pytest.raises(InputError, match="document '1': cannot read the date"):
+        own.hold_out(users, lambda d: "x")
+    (example,) = own.hold_out(users, lambda d: "x", date_format="%d/%m/%Y")
+    assert example.documents[0].date == "04/03/2020"
+    past = [{"text": "t", "date": "3.4.2020"}]
+    path = write(tmp_path, [ROW | {"past": past}])
+    with pytest.raises(
+        InputError, match="line 1, document 1, the field 'date'"
+    ):
+        own.load_jsonl(path, COLUMNS)
+    (example,) = own.load_jsonl(path, COLUMNS, date_format="%d.%m.%Y")
+    assert example.documents[0].date == "3.4.2020"
 
 
 @pytest.mark.parametrize(

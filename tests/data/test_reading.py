@@ -32,6 +32,15 @@ def test_an_array_is_read_across_blocks(tmp_path, monkeypatch):
     assert rows_of(path) == ROWS * 20
 
 
+def test_a_row_that_is_too_long_for_an_array_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "_BLOCK", 7)
+    monkeypatch.setattr(reading, "_LONGEST", 100)
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([{"a": "x"}, {"a": "x" * 1000}]))
+    with pytest.raises(InputError, match="item 2: .*longer than 100.*jsonl"):
+        rows_of(path)
+
+
 def test_marks_and_spaces_around_an_array(tmp_path):
     path = tmp_path / "r.json"
     spaces = " \n" * 2_000_000
