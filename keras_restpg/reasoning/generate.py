@@ -38,6 +38,26 @@ class EngineGenerate:
         rows = self.engine.sample(tokens, sampling, keys)
         return [[each.text for each in row] for row in rows]
 
+    def get_config(self):
+        """What tells it from others: the model and how it samples.
+
+        Returns:
+            dict of JSON values and the model itself; not `num_samples`,
+            which the teacher decides.
+        """
+        sampling = dataclasses.asdict(self.sampling)
+        del sampling["num_samples"]
+        own = getattr(self.engine.causal_lm.preprocessor, "tokenizer", None)
+        tokenizer = self.engine.codec.tokenizer
+        return {
+            "causal_lm": self.engine.causal_lm,
+            "tokenizer": None if tokenizer is own else tokenizer,
+            "sampling": sampling,
+            "chat_template": self.chat_template,
+            "max_prompt_tokens": self.engine.max_prompt_tokens,
+            "max_new_tokens": self.engine.max_new_tokens,
+        }
+
     def count_tokens(self, prompt):
         """How many tokens the model reads for `prompt`."""
         return len(self._tokens(prompt))

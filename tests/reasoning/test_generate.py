@@ -33,6 +33,24 @@ def test_a_teacher_writes(engine):
     assert found == again
 
 
+def test_what_generates(engine):
+    ask = EngineGenerate(engine, Sampling(3, temperature=0.5, seed="s"))
+    assert ask.get_config() == {
+        "causal_lm": engine.causal_lm,
+        "tokenizer": engine.codec.tokenizer,
+        "sampling": {
+            "temperature": 0.5,
+            "top_p": 0.95,
+            "top_k": 0,
+            "seed": "s",
+        },
+        "chat_template": True,
+        "max_prompt_tokens": 2048,
+        "max_new_tokens": 8,
+    }
+    assert Teacher(ask).get_config()["count_tokens"] is None
+
+
 def test_the_chat_turn_is_made_of_control_tokens(engine):
     ask = EngineGenerate(engine, Sampling())
     tokens = engine.codec.tokenizer
