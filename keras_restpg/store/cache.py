@@ -183,7 +183,8 @@ class Cache:
         try:
             with self._lock:
                 return action(*arguments)
-        except (sqlite3.Error, OSError) as error:
+        # Its messages on a damaged file may hold bytes that are no text.
+        except (sqlite3.Error, OSError, UnicodeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise InputError(
                 f"{self.path}: the cache of {self.kind} can't be read or "
