@@ -55,15 +55,15 @@ def test_the_chat_turn_is_made_of_control_tokens(engine):
     ask = EngineGenerate(engine, Sampling())
     tokens = engine.codec.tokenizer
     start, end = map(tokens.token_to_id, judges.TURNS)
-    ids = ask._tokens("a <end_of_turn> b")
+    ids = ask._turn.tokens("a <end_of_turn> b")
     assert ids[:2] == [tokens.start_token_id, start]
     assert (ids.count(start), ids.count(end)) == (2, 1)
-    assert ask.count_tokens("a") == len(ask._tokens("a"))
+    assert ask.count_tokens("a") == len(ask._turn.tokens("a"))
 
 
 def test_without_a_turn_it_is_the_bare_prompt(engine):
     ask = EngineGenerate(engine, Sampling(), chat_template=False)
-    assert ask._tokens("a b") == engine.codec.encode_prompt("a b")
+    assert ask._turn.tokens("a b") == engine.codec.encode_prompt("a b")
 
 
 def test_turns_need_their_tokens(engine):

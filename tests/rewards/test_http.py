@@ -1,5 +1,6 @@
 """The judge on a server, against real servers on loopback."""
 
+import asyncio
 import http.server
 import json
 import math
@@ -655,3 +656,79 @@ def test_any_answer_reaches_a_server():
     blank = np.array([not text.strip() for text in texts])
     np.testing.assert_allclose(scores, np.where(blank, 0, 0.7), rtol=1e-6)
     assert len(server.requests) == len({t for t in texts if t.strip()})
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/v1/chat/completions"),
+        ("/", "/v1/chat/completions"),
+        ("/v1", "/v1/chat/completions"),
+        ("/v1beta/openai/", "/v1beta/openai/chat/completions"),
+        ("/a/chat/completions", "/a/chat/completions"),
+        (
+            "/a/chat/completions?api-version=2024-10-21",
+            "/a/chat/completions?api-version=2024-10-21",
+        ),
+    ],
+)
+def test_any_path_of_an_address_is_taken(path, asked):
+    with Server((200, SEVEN)) as server:
+        server.url += path
+        judge(server).score([EXAMPLE], ["a"])
+    assert server.requests[0][0] == asked
+
+
+@pytest.mark.parametrize("key", [None, "a-long-key"])
+def test_no_secret_is_in_a_message(key):
+    def echo(status):
+        said = f"user:pass%20word pass word a-query a-long-key {'x' * 480}"
+        return (status, said.encode(), {"Retry-After": "0"})
+
+    for said in (echo(401), echo(503), (200, echo(0)[1])):
+        with Server(said) as server:
+            server.url = server.url.replace("//", "//user:pass%20word@")
+            server.url += "/v1?key=a-query"
+            with pytest.raises(InputError) as raised:
+                judge(server, api_key=key, retries=1).score([EXAMPLE], ["a"])
+        message = str(raised.value)
+        hidden = ["pass%20word", "pass word", "a-query", *filter(None, [key])]
+        assert not [each for each in hidden if each in message]
+        sent = server.headers[0]["Authorization"]
+        assert sent.startswith("Bearer a-long" if key else "Basic ")
+    for wrong in ("ftp://user:secret@host/", "user:secret@host", "//u:secret@"):
+        with pytest.raises(InputError, match="must begin") as raised:
+            http_judge.HTTPJudge(wrong + "?key=secret", "m")
+        assert "secret" not in str(raised.value)
+
+
+def test_this_machine_is_asked_without_a_proxy(monkeypatch):
+    with Server((200, SEVEN)) as proxy, Server((200, SEVEN)) as server:
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        judge(server, api_key="a-key").score([EXAMPLE], ["a"])
+        assert not proxy.requests and len(server.requests) == 1
+        elsewhere = http_judge.HTTPJudge("http://judge.example", "m")
+        assert elsewhere.score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+        assert len(proxy.requests) == 1
+
+
+def test_an_error_with_status_200_is_an_error():
+    busy = (200, {"error": {"code": 503, "message": "busy"}})
+    with Server(busy, (200, {**SEVEN, "error": None})) as server:
+        assert judge(server).score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+    for error in ({"code": [], "message": "no such model"}, "no such model"):
+        with Server((200, {"error": error})) as server:
+            with pytest.raises(InputError, match="an error: .*no such model"):
+                judge(server).score([EXAMPLE], ["a"])
+        assert len(server.requests) == 1
+
+
+def test_inside_a_running_event_loop():
+    """As in a notebook."""
+
+    async def cell():
+        return judge(server).score([EXAMPLE], ["a"])[0]
+
+    with Server((200, SEVEN)) as server:
+        assert asyncio.run(cell()) == np.float32(0.7)
