@@ -128,6 +128,8 @@ class Score:
         reason: why the reward is 0 without a judgement, else empty.
         probabilities: a judge's probability of each score, else None.
         expected_score: a judge's mean score, from 0 to 1, else None.
+        reply: where a judge was asked and gave no judgement, why or what it
+            said instead; at most 200 characters.
     """
 
     example_id: str
@@ -136,6 +138,7 @@ class Score:
     reason: str = ""
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None
+    reply: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

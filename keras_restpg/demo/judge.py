@@ -59,6 +59,8 @@ def agreement(judge, world, count=1000):
     examples, answers, wanted = world.scored_answers("validation", count)
     said = judge.score(examples, answers)
     steps = np.abs(_step(said) - _step(wanted))
+    # No judgement is no score, not the lowest one.
+    steps[said == 0] = len(SCORES)
     alike = stats.spearmanr(said, wanted) if np.ptp(said) else None
     return [
         ["judge on held-out answers", "same score", "one apart", "rank corr."],

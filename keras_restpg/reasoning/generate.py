@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from keras_restpg.model.chat import ChatTurn
+
 
 class EngineGenerate:
     """A sampling engine as the `generate` of a `Teacher`.
@@ -17,42 +19,35 @@ class EngineGenerate:
         self.engine = engine
         self.sampling = sampling
         self.max_prompt_tokens = engine.max_prompt_tokens
-        codec = engine.codec
-        self._turns = [
-            codec.control_id("<start_of_turn>"),
-            codec.control_id("<end_of_turn>"),
-        ]
-        has_turns = None not in self._turns
-        if chat_template and not has_turns:
-            raise ValueError(
-                "`chat_template=True` needs a tokenizer with <start_of_turn> "
-                "and <end_of_turn>"
-            )
-        self.chat_template = (
-            has_turns if chat_template is None else chat_template
-        )
+        self._turn = ChatTurn(engine.codec, chat_template)
+        self.chat_template = self._turn.chat_template
 
     def __call__(self, prompts, num_samples, keys):
         sampling = dataclasses.replace(self.sampling, num_samples=num_samples)
-        tokens = [self._tokens(prompt) for prompt in prompts]
+        tokens = [self._turn.tokens(prompt) for prompt in prompts]
         rows = self.engine.sample(tokens, sampling, keys)
         return [[each.text for each in row] for row in rows]
 
+    def get_config(self):
+        """What tells it from others: the model and how it samples.
+
+        Returns:
+            dict of JSON values and the model itself; not `num_samples`,
+            which the teacher decides.
+        """
+        sampling = dataclasses.asdict(self.sampling)
+        del sampling["num_samples"]
+        own = getattr(self.engine.causal_lm.preprocessor, "tokenizer", None)
+        tokenizer = self.engine.codec.tokenizer
+        return {
+            "causal_lm": self.engine.causal_lm,
+            "tokenizer": None if tokenizer is own else tokenizer,
+            "sampling": sampling,
+            "chat_template": self.chat_template,
+            "max_prompt_tokens": self.engine.max_prompt_tokens,
+            "max_new_tokens": self.engine.max_new_tokens,
+        }
+
     def count_tokens(self, prompt):
         """How many tokens the model reads for `prompt`."""
-        return len(self._tokens(prompt))
-
-    def _tokens(self, prompt):
-        codec = self.engine.codec
-        if not self.chat_template:
-            return codec.encode_prompt(prompt)
-        start, end = self._turns
-        return [
-            *codec.encode_prompt(""),
-            start,
-            *codec.encode("user\n" + prompt),
-            end,
-            *codec.encode("\n"),
-            start,
-            *codec.encode("model\n"),
-        ]
+        return len(self._turn.tokens(prompt))

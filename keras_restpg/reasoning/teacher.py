@@ -95,11 +95,27 @@ class Teacher:
         if max_prompt_tokens is None:
             max_prompt_tokens = getattr(generate, "max_prompt_tokens", None)
         self.max_prompt_tokens = max_prompt_tokens
+        self._own_count = count_tokens
         self.count_tokens = count_tokens or getattr(
             generate, "count_tokens", None
         )
         if max_prompt_tokens is not None and self.count_tokens is None:
             raise ValueError("`max_prompt_tokens` needs `count_tokens`")
+
+    def get_config(self):
+        """What tells this teacher from others, and so its reasoning.
+
+        Returns:
+            dict of its settings and, as they are, what generates and, where
+            it was given apart, what counts tokens.
+        """
+        return {
+            "generate": self.generate,
+            "max_copied": self.max_copied,
+            "attempts": self.attempts,
+            "max_prompt_tokens": self.max_prompt_tokens,
+            "count_tokens": self._own_count,
+        }
 
     def explain(self, examples, documents):
         """The reasoning of each example.

@@ -6,8 +6,8 @@ profile's vectors: profiles hold tens to hundreds of documents.
 """
 
 import hashlib
+import os
 import pathlib
-import uuid
 
 import faiss
 import numpy as np
@@ -18,9 +18,11 @@ from keras_restpg.retrieval.retriever import (
     indexed_text,
     query_of,
 )
+from keras_restpg.store.cache import Cache
 
 # Texts that are embedded between two writes of the cache.
 _PART = 4096
+_FILE = "vectors.sqlite3"
 
 
 class DenseRetriever(Retriever):
@@ -28,13 +30,14 @@ class DenseRetriever(Retriever):
 
     Args:
         embed: from a list of str to a float32 array (n, width).
-        name: of the model and its weights; names the cache, which needs it.
-        cache: folder where vectors are kept, or None.
+        name: of the model and its weights; a cache needs it.
+        cache: folder where vectors are kept, in the file `vectors.sqlite3`,
+            or None.
 
     Raises:
         ValueError: a cache without a name.
-        InputError: a cache that can't be read, or holds the vectors of
-            different models.
+        InputError: a cache that is a link, is none or can't be read, or that
+            holds vectors of another width under this name.
 
     Example:
         ```python
@@ -53,7 +56,7 @@ class DenseRetriever(Retriever):
             )
         self.embed = embed
         self.name = name
-        self.vectors = Vectors(pathlib.Path(cache) / name if cache else None)
+        self.vectors = Vectors(cache or None, name)
 
     @classmethod
     def from_preset(cls, preset, cache=None):
@@ -85,8 +88,16 @@ class DenseRetriever(Retriever):
 
     def rank(self, query, documents, k):
         texts = [indexed_text(document) for document in documents]
-        self._embed([query, *texts])
-        return self._rank(query, texts, k) if texts else []
+        vectors = self._embed([query, *texts])
+        return _rank(vectors, query, texts, k) if texts else []
+
+    def get_config(self):
+        """What tells it from others: the model's name, else the model.
+
+        Returns:
+            dict of `name`, or of `embed` as it is where there is no name.
+        """
+        return {"name": self.name} if self.name else {"embed": self.embed}
 
     def retrieve(self, examples, k=5):
         texts = {query_of(example) for example in examples}
@@ -95,7 +106,9 @@ class DenseRetriever(Retriever):
         return super().retrieve(examples, k)
 
     def _embed(self, texts):
-        missing = [t for t in dict.fromkeys(texts) if t not in self.vectors]
+        """`{text: vector}`, from the cache or the model."""
+        found = self.vectors.find(texts)
+        missing = [t for t in dict.fromkeys(texts) if t not in found]
         # Texts of like length share a batch.
         missing.sort(key=len)
         for first in range(0, len(missing), _PART):
@@ -103,7 +116,10 @@ class DenseRetriever(Retriever):
             # No tokenizer takes lone surrogates.
             plain = [t.encode("utf-8", "replace").decode() for t in part]
             vectors = np.asarray(self.embed(plain), "float32")
-            self.vectors.add(part, self._checked(vectors, len(part)))
+            vectors = self._checked(vectors, len(part))
+            self.vectors.add(part, vectors)
+            found |= zip(part, vectors, strict=True)
+        return found
 
     def _checked(self, vectors, count):
         """Vectors that FAISS can compare; of NaN it says nothing."""
@@ -124,106 +140,84 @@ class DenseRetriever(Retriever):
             )
         return vectors
 
-    def _rank(self, query, texts, k):
-        scores, order = faiss.knn(
-            self.vectors[[query]],
-            self.vectors[texts],
-            len(texts),
-            metric=faiss.METRIC_INNER_PRODUCT,
-        )
-        # FAISS leaves the order of equal scores open: the earlier first.
-        return order[0, np.lexsort((order[0], -scores[0]))[:k]].tolist()
+
+def _rank(vectors, query, texts, k):
+    scores, order = faiss.knn(
+        np.array([vectors[query]]),
+        np.array([vectors[text] for text in texts]),
+        len(texts),
+        metric=faiss.METRIC_INNER_PRODUCT,
+    )
+    # FAISS leaves the order of equal scores open: the earlier first.
+    return order[0, np.lexsort((order[0], -scores[0]))[:k]].tolist()
 
 
 class Vectors:
-    """Vectors by the content of their texts, in memory and on disk.
-
-    On disk are files `<width>-<random>.vectors` of records, each a text's
-    checksum of 16 bytes and its vector, float32. Whoever adds vectors writes
-    a file of their own, so that processes which share a folder can't write
-    into each other's records; half a record, which a kill leaves at the end
-    of a file, is not read.
+    """Vectors by their model and the content of their texts.
 
     Args:
-        folder: where they are kept, or None.
+        folder: where `vectors.sqlite3` keeps them, for all models and for
+            processes that share it; None: in memory.
+        name: of the model and its weights.
 
     Raises:
-        InputError: vectors of different widths, or a folder that can't be
-            read.
+        InputError: vectors of different widths, a folder that is a link, or
+            a file that can't be read or is of another kind.
     """
 
-    def __init__(self, folder=None):
-        self.folder = folder
-        self.width = None
-        self._rows = {}
-        self._own = f"{uuid.uuid4().hex}.vectors"
-        if folder is not None:
-            self._on_disk(self._load)
+    def __init__(self, folder=None, name=""):
+        if folder is not None and os.path.islink(folder):
+            raise InputError(
+                f"{folder} is a link, so no vectors are kept there. Give the "
+                "folder that it leads to."
+            )
+        path = None if folder is None else pathlib.Path(folder, _FILE)
+        self._cache = Cache(path, "vectors")
+        self._name = name
+        kept = self._cache.get([self._key("width", "")]).values()
+        self.width = next((int.from_bytes(each, "big") for each in kept), None)
 
-    def __contains__(self, text):
-        return _key(text) in self._rows
-
-    def __getitem__(self, texts):
-        """The vectors of a list of texts, float32 (n, width)."""
-        return np.array([self._rows[_key(text)] for text in texts])
+    def find(self, texts):
+        """`{text: vector}` of those texts that are kept; float32 (width,)."""
+        keys = {self._key("text", text): text for text in texts}
+        found = {
+            keys[key]: np.frombuffer(value, "<f4")
+            for key, value in self._cache.get(keys).items()
+        }
+        for vector in found.values():
+            self._agree(len(vector))
+        return found
 
     def add(self, texts, vectors):
-        """Keeps the vectors (n, width) of n new texts.
+        """Keeps the vectors (n, width) of n texts.
 
         Raises:
-            InputError: another width than before, or a folder that can't be
+            InputError: another width than before, or a file that can't be
                 written.
         """
         self._agree(vectors.shape[1])
-        keys = [_key(text) for text in texts]
-        self._rows.update(zip(keys, vectors, strict=True))
-        if self.folder is not None:
-            records = np.empty(len(keys), _record(self.width))
-            records["key"] = keys
-            records["vector"] = vectors
-            self._on_disk(self._append, records)
+        rows = {self._key("width", ""): self.width.to_bytes(4, "big")}
+        rows |= {
+            self._key("text", text): vector.astype("<f4").tobytes()
+            for text, vector in zip(texts, vectors, strict=True)
+        }
+        self._cache.add(rows)
 
     def _agree(self, width):
         if self.width not in (None, width):
             raise InputError(
-                f"{self.folder or 'The embedder'}: vectors have {self.width} "
-                f"numbers and {width}, so they are of different models. Give "
-                "each model a name of its own, or remove the folder."
+                f"{self._cache.path or 'The embedder'}: vectors have "
+                f"{self.width} numbers and {width}, so they are of different "
+                "models. Give each model a name of its own, or remove the file."
             )
         self.width = width
 
-    def _load(self):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in sorted(self.folder.glob("[0-9]*-*.vectors")):
-            self._agree(int(path.name.partition("-")[0]))
-            records = np.fromfile(path, _record(self.width))
-            keys = records["key"].tolist()
-            self._rows.update(zip(keys, records["vector"], strict=True))
-
-    def _append(self, records):
-        with open(self.folder / f"{self.width}-{self._own}", "ab") as file:
-            # A write that was interrupted may have left half a record.
-            file.truncate(file.tell() // records.itemsize * records.itemsize)
-            file.write(records.tobytes())
-
-    def _on_disk(self, action, *arguments):
-        try:
-            action(*arguments)
-        except OSError as error:
-            raise InputError(
-                f"{self.folder}: vectors can't be read or written "
-                f"({error.strerror}). Make space or mend the access and run "
-                "the same command again: what was embedded is kept."
-            ) from error
-
-
-def _record(width):
-    return np.dtype([("key", "V16"), ("vector", "<f4", (width,))])
-
-
-def _key(text):
-    data = text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=16).digest()
+    def _key(self, what, text):
+        digest = hashlib.blake2b(digest_size=16)
+        for part in (self._name, what, text):
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+        return digest.digest()
 
 
 def _fingerprint(preset):

@@ -1,7 +1,8 @@
 """Rewards made of others: a weighted mix, steps, any Python callable.
 
 Where exactly one of the others is a judge, its probabilities and expected
-score stay with the combined reward.
+score stay with the combined reward. Where one of them has no judgement of an
+answer, there is none.
 """
 
 import dataclasses
@@ -15,7 +16,6 @@ from keras_restpg.rewards.reward import (
     Reward,
     check_aligned,
     checked,
-    description,
     judgements,
 )
 
@@ -35,13 +35,15 @@ class FunctionReward(Reward):
 
     def __init__(self, function):
         self.function = function
-        self.settings = description(function)
 
     def score(self, examples, answers):
         check_aligned(examples, answers)
         pairs = zip(examples, answers, strict=True)
         values = [self.function(example, answer) for example, answer in pairs]
         return checked(values, len(answers)).astype("float32")
+
+    def get_config(self):
+        return {"function": self.function}
 
 
 class MixReward(Judging):
@@ -72,19 +74,20 @@ class MixReward(Judging):
                 f"weights={weights}"
             )
         self.weights = self.weights / self.weights.sum()
-        parts = [description(reward) for reward in self.rewards]
-        self.settings = [self.weights.tolist(), parts]
 
     def judge(self, examples, answers):
         parts = [judgements(r, examples, answers) for r in self.rewards]
         scores = [_scores(part, len(answers)) for part in parts]
         total = np.clip(self.weights @ np.array(scores), 0.0, 1.0)
         return [
-            dataclasses.replace(_only_judge(each), score=round(score, 6))
+            _rescored(_only_judge(each), round(score, 6))
             for each, score in zip(
                 zip(*parts, strict=True), total.tolist(), strict=True
             )
         ]
+
+    def get_config(self):
+        return {"rewards": self.rewards, "weights": self.weights.tolist()}
 
 
 class SteppedReward(Judging):
@@ -117,7 +120,6 @@ class SteppedReward(Judging):
                 "`cutoffs` must be four increasing numbers. "
                 f"Received: {cutoffs}"
             )
-        self.settings = [self.cutoffs.tolist(), description(self.reward)]
 
     def judge(self, examples, answers):
         found = judgements(self.reward, examples, answers)
@@ -125,13 +127,14 @@ class SteppedReward(Judging):
         values = _scores(found, len(answers)) + 1e-6
         steps = np.searchsorted(self.cutoffs, values, side="right")
         return [
-            dataclasses.replace(
-                judgement, score=SCORES[step] if answer.strip() else 0.0
-            )
+            _rescored(judgement, SCORES[step] if answer.strip() else 0.0)
             for judgement, step, answer in zip(
                 found, steps, answers, strict=True
             )
         ]
+
+    def get_config(self):
+        return {"reward": self.reward, "cutoffs": self.cutoffs.tolist()}
 
 
 def _scores(found, count):
@@ -139,9 +142,23 @@ def _scores(found, count):
 
 
 def _only_judge(found):
-    """The one of an answer's judgements with probabilities, if it is one."""
+    """The one of an answer's judgements with probabilities, if it is one.
+
+    Where a judge did not judge, what it said: a mix of the others would be
+    another reward than that of all other answers.
+    """
+    missing = [each for each in found if each.unjudged]
+    if missing:
+        return missing[0]
     judged = [each for each in found if each.probabilities is not None]
     return judged[0] if len(judged) == 1 else Judgement(0.0)
+
+
+def _rescored(judgement, score):
+    """The judgement with another score, unless there is none."""
+    if judgement.unjudged:
+        return judgement
+    return dataclasses.replace(judgement, score=score)
 
 
 def as_reward(reward):

@@ -43,6 +43,9 @@ class EmbeddingReward(Reward):
         similarity = np.where(blank, 0.0, (left * right).sum(-1))
         return np.clip(similarity, 0.0, 1.0).astype("float32")
 
+    def get_config(self):
+        return {"embedder": self.embedder}
+
     def _embed(self, texts):
         """Unit vectors float64 (n, width); a zero vector stays zero."""
         texts = [t.encode("utf-8", "replace").decode("utf-8") for t in texts]

@@ -1,119 +1,253 @@
-"""What a judge on a server needs of HTTP: retries, and a cache on disk."""
+"""What a judge on a server needs of HTTP: many requests at once, retries.
 
-import http.client
-import io
+Requests go through httpx. Beyond it: a time for each request as a whole,
+however slowly its bytes drip; replies of a bounded size; no redirects; no
+proxy for a server on this machine; and no key, password or query of an
+address in any message, be it ours or the server's.
+"""
+
+import base64
+import ipaddress
 import json
+import logging
 import math
-import os
-import pathlib
 import random
+import ssl
 import threading
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
+
+import anyio
+import anyio.from_thread
+import httpx
 
 from keras_restpg.errors import InputError
 
-_AGAIN = {408, 429, 500, 502, 503, 504, 529}
+_AGAIN = (408, 429, 500, 502, 503, 504, 529)
 _LONGEST_WAIT = 60.0
-# Bytes of a reply; a judge's have some thousands.
-_LARGEST = 1 << 24
+# Characters of a server's words in a message.
+_SAID = 500
+# What is shorter hides nothing, and stands in too many words.
+_SHORTEST_SECRET = 4
+
+# At INFO it writes the address of each request, its password included.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Client:
     """Posts JSON to one address.
 
     Args:
-        url: http or https.
+        url: http or https. Without a path `/v1/chat/completions` is added;
+            to any other path `/chat/completions`, unless it ends so.
         api_key: sent as a bearer token where given.
-        timeout: seconds to wait for a connection, and then for the whole
-            reply.
+        timeout: seconds for each request, from the connection to the last
+            byte of the reply.
         retries: how often to try again.
         backoff: seconds before the first retry, doubled for each further.
+        concurrency: requests under way at once.
+        largest: bytes of a reply; one that is larger is not read to its end.
+
+    Attributes:
+        url: the address as messages show it: without user and query.
 
     Raises:
         InputError: another kind of address, or a setting out of its range.
     """
 
-    def __init__(self, url, api_key=None, timeout=60, retries=4, backoff=1):
+    def __init__(
+        self,
+        url,
+        api_key=None,
+        timeout=60.0,
+        retries=4,
+        backoff=1.0,
+        concurrency=8,
+        largest=1 << 20,
+    ):
         if not _is_address(url):
             raise InputError(
                 "A judge's address must begin with http:// or https:// and "
-                f"name a host. Received: {url}"
+                f"name a host. Received: {_shown(url)}"
             )
         if not 0 < timeout <= threading.TIMEOUT_MAX:
             raise InputError(
                 f"A judge's `timeout` must be above 0. Received: {timeout}"
             )
-        if retries < 0 or not 0 <= backoff < math.inf:
+        if retries < 0 or not 0 <= backoff < math.inf or concurrency < 1:
             raise InputError(
-                "`retries` and `backoff` must not be negative. Received: "
-                f"retries={retries}, backoff={backoff}"
+                "`retries` and `backoff` must not be negative, `concurrency` "
+                f"must be at least 1. Received: retries={retries}, "
+                f"backoff={backoff}, concurrency={concurrency}"
             )
-        self.url = url
+        parts = urllib.parse.urlsplit(url)
+        self._address = _endpoint(parts)
+        self.url = _shown(self._address)
         self.timeout = timeout
         self.retries = retries
         self.backoff = backoff
-        self._headers = {"Content-Type": "application/json"}
-        if api_key:
-            self._headers["Authorization"] = f"Bearer {_key(api_key)}"
+        self.concurrency = concurrency
+        self.largest = largest
+        self._headers = {
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+        }
+        key = _key(api_key or "")
+        self._secrets = _secrets(parts, key)
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+            # A user in the address would take the key's place.
+            self._address = _without_user(self._address)
 
-    def post(self, body, read=lambda reply: reply, stop=None):
-        """What `read` finds in the reply to `body`.
+    def post_all(self, bodies, read, done):
+        """Posts all of `bodies`; a failure or Ctrl-C ends it at once.
 
         Args:
-            body: what is sent as JSON.
-            read: from the reply's JSON to what is wanted of it. A ValueError
+            bodies: `{key: what is sent as JSON}`.
+            read: from a reply's JSON to what is wanted of it. A ValueError
                 of it means that another reply may be better; an InputError
                 that none will be.
-            stop: a `threading.Event`; once it is set, nothing is tried again.
+            done: called as `done(key, wanted)` when a reply has come, one
+                call at a time.
 
         Raises:
-            InputError: the server cannot be reached after all retries,
-                refuses the request, or replies with nothing of use.
+            InputError: the server can't be reached after all retries,
+                refuses a request, or replies with nothing of use.
         """
-        request = urllib.request.Request(
-            self.url, json.dumps(body).encode(), self._headers
-        )
-        stop = stop or threading.Event()
+        # A thread of its own: a notebook's has an event loop already.
+        with anyio.from_thread.start_blocking_portal() as portal:
+            portal.call(self._post_all, bodies, read, done)
+
+    def redact(self, text):
+        """A text without what the key and the address keep secret."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, "[hidden]")
+        return text
+
+    async def _post_all(self, bodies, read, done):
+        waiting = iter(bodies.items())
+
+        async def work(http):
+            for key, body in waiting:
+                done(key, await self._post(http, body, read))
+
+        try:
+            async with self._open() as http, anyio.create_task_group() as group:
+                for _ in range(min(self.concurrency, len(bodies))):
+                    group.start_soon(work, http)
+        except BaseExceptionGroup as failures:
+            # One of them; the tasks beside it were cancelled.
+            raise failures.exceptions[0] from None
+
+    def _open(self):
+        host = urllib.parse.urlsplit(self._address).hostname
+        try:
+            return httpx.AsyncClient(
+                headers=self._headers,
+                timeout=None,
+                follow_redirects=False,
+                verify=ssl.create_default_context(),
+                trust_env=not _is_this_machine(host),
+                limits=httpx.Limits(max_connections=self.concurrency),
+            )
+        # A proxy that httpx does not know, or needs a package for.
+        except (ImportError, ValueError) as error:
+            raise InputError(
+                f"The proxy that the environment names can't be used ({error})"
+                ". Mend HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or add the "
+                "judge's host to NO_PROXY."
+            ) from error
+
+    async def _post(self, http, body, read):
         for attempt in range(self.retries + 1):
             try:
-                return self._once(request, read)
+                return await self._once(http, body, read)
             except _Again as failure:
-                wait = self._wait(attempt, failure.after)
-                if attempt == self.retries or stop.wait(wait):
+                if attempt == self.retries:
                     raise InputError(
                         f"{self.url} did not answer after {attempt + 1} "
                         f"tries: {failure}. Is the server running, and is "
                         "this its address?"
                     ) from failure
+                await anyio.sleep(self._wait(attempt, failure.after))
 
-    def _once(self, request, read):
+    async def _once(self, http, body, read):
+        got, said = None, None
         try:
-            with _open(request, timeout=self.timeout) as got:
-                return read(_parsed(got.read(_LARGEST + 1)))
-        except urllib.error.HTTPError as error:
-            raise self._failure(error) from error
-        # URLError, timeouts and lost connections are all OSErrors.
-        except (OSError, http.client.HTTPException) as error:
-            raise _Again(str(error) or repr(error)) from error
+            with anyio.fail_after(self.timeout):
+                sent = json.dumps(body).encode()
+                async with http.stream(
+                    "POST", self._address, content=sent
+                ) as got:
+                    said = await self._bytes(got)
+        except (OSError, httpx.HTTPError) as error:
+            late = isinstance(error, TimeoutError)
+            why = (
+                "timed out" if late else self.redact(str(error) or repr(error))
+            )
+            if got is None or got.is_success:
+                raise _Again(why) from error
+            said = f"its reason can't be read ({why})".encode()
+        if not got.is_success:
+            raise self._failure(got, said)
+        try:
+            return read(self._parsed(said))
         except InputError:
             raise
         except (ValueError, RecursionError) as error:
-            raise _Again(f"its reply is of no use ({error})") from error
+            raise _Again(
+                f"its reply is of no use ({self.redact(str(error))})"
+            ) from error
 
-    def _failure(self, error):
-        """What follows from a status that is not 200."""
-        said = _beginning(error)
-        if error.code in _AGAIN:
-            after = error.headers.get("Retry-After")
-            return _Again(f"status {error.code}: {said}", after)
-        if place := error.headers.get("Location"):
+    async def _bytes(self, got):
+        """The body, or its beginning where it is too large."""
+        data = bytearray()
+        async for part in got.aiter_raw():
+            data += part
+            if len(data) > self.largest:
+                break
+        return bytes(data)
+
+    def _failure(self, got, said):
+        """What follows from a status that is not 2xx."""
+        said = self._words(said)
+        if got.status_code in _AGAIN:
+            after = got.headers.get("Retry-After")
+            return _Again(f"status {got.status_code}: {said}", after)
+        if place := got.headers.get("Location"):
+            place = self.redact(_shown(place))
             said = f"it points to {place}. Give the server's own address"
         return InputError(
-            f"{self.url} refused the request with status {error.code}: {said}"
+            f"{self.url} refused the request with status {got.status_code}: "
+            f"{said}"
         )
+
+    def _parsed(self, data):
+        """A reply's JSON; NaN and Infinity are none."""
+        if len(data) > self.largest:
+            raise _Again(
+                f"its reply has more than {self.largest / 2**20:g} MiB"
+            )
+        try:
+            reply = json.loads(data.decode("utf-8"), parse_constant=_constant)
+        except (ValueError, RecursionError) as error:
+            raise _Again(
+                f"its reply is not JSON ({error}; it begins with "
+                f"{self._words(data)[:80]!r})"
+            ) from error
+        if isinstance(reply, dict) and reply.get("error"):
+            raise self._error(reply["error"])
+        return reply
+
+    def _error(self, error):
+        """Gateways report failures of who is behind them with status 200."""
+        said = self._words(json.dumps(error).encode())
+        if isinstance(error, dict) and error.get("code") in _AGAIN:
+            return _Again(f"it replied with an error: {said}")
+        return InputError(f"{self.url} replied with an error: {said}")
+
+    def _words(self, data):
+        """The beginning of what a server said; redacted before it is cut."""
+        return self.redact(data.decode("utf-8", "replace"))[:_SAID]
 
     def _wait(self, attempt, after):
         """Seconds: what the server says, else doubled, with some jitter."""
@@ -141,10 +275,63 @@ def _is_address(url):
         parts = urllib.parse.urlsplit(url)
         # Reading the port raises ValueError where it is none.
         named = bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
         return False
     plain = url.isascii() and url.isprintable() and " " not in url
     return parts.scheme in ("http", "https") and named and plain
+
+
+def _endpoint(parts):
+    """The address that is asked, as the parts of a URL hold it."""
+    path = parts.path.rstrip("/") or "/v1"
+    if not path.endswith("/chat/completions"):
+        path += "/chat/completions"
+    return urllib.parse.urlunsplit(parts._replace(path=path, fragment=""))
+
+
+def _without_user(url):
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urllib.parse.urlunsplit(parts._replace(netloc=host))
+
+
+def _shown(url):
+    """An address, right or wrong, without user, query and fragment."""
+    url = url.partition("#")[0].partition("?")[0]
+    scheme = url.partition("//")[0] + "//" if "//" in url else ""
+    return scheme + url.removeprefix(scheme).rpartition("@")[2]
+
+
+def _is_this_machine(host):
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def _secrets(parts, key):
+    """What must not be shown: the key; an address's user and query."""
+    user = parts.netloc.rpartition("@")[0]
+    values = [v for _, v in urllib.parse.parse_qsl(parts.query)]
+    secrets = {key, user, *user.split(":", 1), parts.query, *values}
+    if user:
+        plain = urllib.parse.unquote(user)
+        secrets.add(base64.b64encode(plain.encode()).decode())
+    return {
+        spelling
+        for secret in secrets
+        for spelling in _spellings(secret)
+        if len(spelling) >= _SHORTEST_SECRET
+    }
+
+
+def _spellings(secret):
+    """As it may stand in a server's reply."""
+    plain = urllib.parse.unquote(secret)
+    ways = {secret, plain, urllib.parse.quote(plain, safe="")}
+    return ways | {json.dumps(each)[1:-1] for each in ways}
 
 
 def _key(api_key):
@@ -158,168 +345,8 @@ def _key(api_key):
     return key
 
 
-def _parsed(data):
-    """A reply's JSON; NaN and Infinity are none."""
-    if len(data) > _LARGEST:
-        raise _Again(f"its reply has more than {_LARGEST >> 20} MiB")
-    try:
-        return json.loads(data.decode("utf-8"), parse_constant=_constant)
-    except (ValueError, RecursionError) as error:
-        raise _Again(
-            f"its reply is not JSON ({error}; it begins with {data[:80]!r})"
-        ) from error
-
-
 def _constant(name):
     """Python's own servers write log(0) as -Infinity."""
     if name != "-Infinity":
         raise ValueError(f"{name} is no number")
     return -math.inf
-
-
-def _beginning(error):
-    """The first words of an error's body, or why there are none."""
-    try:
-        with error:
-            return error.read(500).decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as failure:
-        return f"its reason can't be read ({failure})"
-
-
-class _Until(io.RawIOBase):
-    """Reads from a socket for a time, however slowly its bytes drip."""
-
-    def __init__(self, raw, sock):
-        super().__init__()
-        self._raw = raw
-        self._sock = sock
-        self._end = time.monotonic() + sock.gettimeout()
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        left = self._end - time.monotonic()
-        # 0 would mean not to wait at all.
-        self._sock.settimeout(max(left, 1e-3))
-        return self._raw.readinto(buffer)
-
-    def close(self):
-        self._raw.close()
-        super().close()
-
-
-class _Reply(http.client.HTTPResponse):
-    """A reply whose head and body must be there within the timeout."""
-
-    def __init__(self, sock, *args, **kwargs):
-        super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Until(self.fp.detach(), sock))
-
-
-class _Bounded:
-    """Mixed into urllib's handlers: their replies are `_Reply`s."""
-
-    def do_open(self, http_class, request, **options):
-        def connection(host, **kwargs):
-            made = http_class(host, **kwargs)
-            made.response_class = _Reply
-            return made
-
-        return super().do_open(connection, request, **options)
-
-
-class _HTTP(_Bounded, urllib.request.HTTPHandler):
-    pass
-
-
-class _HTTPS(_Bounded, urllib.request.HTTPSHandler):
-    pass
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """A redirect would turn the request into one without a body."""
-
-    def redirect_request(self, *args):
-        return None
-
-
-_open = urllib.request.build_opener(_HTTP, _HTTPS, _Stay).open
-
-
-class Cache:
-    """Replies by key, in memory and, given a path, in a JSONL file.
-
-    The file is only ever appended to. A last line that was cut by a crash is
-    left out.
-
-    Args:
-        path: of the file, made where it is absent, or None.
-
-    Raises:
-        InputError: a line, other than the last, that is no reply, or a file
-            that can't be read.
-    """
-
-    def __init__(self, path=None):
-        self._replies = {}
-        self._lock = threading.Lock()
-        self._path = None if path is None else pathlib.Path(path)
-        if self._path is not None and self._path.exists():
-            self._load()
-
-    def _load(self):
-        try:
-            data = self._path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{self._path} can't be read ({error.strerror}). Give "
-                "another file"
-            ) from error
-        *lines, rest = data.split(b"\n")
-        # The beginning of a line of ours; any other file stays as it is.
-        cut = rest[:2] in (b"[", b'["')
-        for number, line in enumerate(lines if cut else data.splitlines(), 1):
-            try:
-                key, reply = _cached(line)
-            except (ValueError, TypeError, RecursionError) as error:
-                raise InputError(
-                    f"{self._path}, line {number}: not a judge's reply. "
-                    "Delete the file or give another one"
-                ) from error
-            self._replies[key] = reply
-        if cut:
-            # What comes next must begin on a line of its own.
-            os.truncate(self._path, len(data) - len(rest))
-
-    def __contains__(self, key):
-        return key in self._replies
-
-    def __getitem__(self, key):
-        return self._replies[key]
-
-    def add(self, key, reply):
-        """Keep a reply; safe to call from several threads."""
-        with self._lock:
-            self._replies[key] = reply
-            if self._path is not None:
-                self._append(json.dumps([key, reply]) + "\n")
-
-    def _append(self, line):
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(line)
-        except OSError as error:
-            raise InputError(
-                f"{self._path} can't be written ({error.strerror}). Make "
-                "space and run the same command again: replies are kept."
-            ) from error
-
-
-def _cached(line):
-    """`(key, reply)` of a line, which are a text and a text or list."""
-    key, reply = json.loads(line.decode("utf-8"))
-    if not isinstance(key, str) or not isinstance(reply, str | list):
-        raise TypeError("not a key and a reply")
-    return key, reply

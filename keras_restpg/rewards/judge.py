@@ -72,6 +72,7 @@ class LLMJudge(Judging):
                 f"or `tokenizer`. Received: {type(causal_lm).__name__} with "
                 f"preprocessor={causal_lm.preprocessor}"
             )
+        self.causal_lm = causal_lm
         self.prompt = JudgePrompt(tokenizer, chat_template, max_tokens)
         self._fit(getattr(causal_lm.backbone, "max_sequence_length", None))
         criteria = self.prompt.criteria
@@ -118,7 +119,8 @@ class LLMJudge(Judging):
 
         Returns:
             list of `Judgement`; a blank answer has score 0 and no
-            probabilities.
+            probabilities, and so has one that the model gives no score, as a
+            model that thinks first does (`unjudged`).
 
         Raises:
             ValueError: lists of different lengths, or a model that gives
@@ -139,6 +141,22 @@ class LLMJudge(Judging):
             for index, judgement in self._judge(part):
                 judgements[index] = judgement
         return judgements
+
+    def get_config(self):
+        """What tells this judge from others: not `rows`.
+
+        Returns:
+            dict of the model, its tokenizer where it is not the model's own,
+            and how the prompt is made.
+        """
+        own = getattr(self.causal_lm.preprocessor, "tokenizer", None)
+        tokenizer = self.prompt.text.tokenizer
+        return {
+            "causal_lm": self.causal_lm,
+            "tokenizer": None if tokenizer is own else tokenizer,
+            "chat_template": self.prompt.chat_template,
+            "max_tokens": self.prompt.max_tokens,
+        }
 
     def _judge(self, groups):
         """`(index, Judgement)` of `{(prompt, expected): {answer: indices}}`."""

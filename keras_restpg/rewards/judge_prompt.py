@@ -1,14 +1,6 @@
 """The judge's prompt as tokens, and where its scores are read.
 
-The prompt is Figure 6, in a chat turn for instruct models:
-
-    <bos><start_of_turn>user
-    {Figure 6}<end_of_turn>
-    <start_of_turn>model
-    10
-
-The four control tokens are put in by their ids; all the rest is plain text
-(`model/text.py`), so nothing in an answer can end a turn.
+The prompt is Figure 6, in a chat turn for instruct models (`model/chat.py`).
 
 How a score follows. In a chat turn it follows the line break at once. After
 the bare Figure 6, which ends with `[Score]:`, a space comes between, as text
@@ -23,6 +15,7 @@ import dataclasses
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg.model.chat import ChatTurn
 from keras_restpg.model.scorers import common_length
 from keras_restpg.model.text import Codec
 from keras_restpg.rewards.reward import CRITERIA
@@ -137,18 +130,8 @@ class JudgePrompt:
     def __init__(self, tokenizer, chat_template=None, max_tokens=2048):
         self.text = Codec(tokenizer)
         self.max_tokens = max_tokens
-        self._begin = self.text.encode_prompt("")
-        self._open = self.text.control_id("<start_of_turn>")
-        self._close = self.text.control_id("<end_of_turn>")
-        has_turns = None not in (self._open, self._close)
-        self.chat_template = (
-            has_turns if chat_template is None else chat_template
-        )
-        if self.chat_template and not has_turns:
-            raise ValueError(
-                "`chat_template=True` needs a tokenizer with <start_of_turn> "
-                f"and <end_of_turn>. Received: {type(tokenizer).__name__}"
-            )
+        self._turn = ChatTurn(self.text, chat_template)
+        self.chat_template = self._turn.chat_template
         context, separator = ("model\n", "")
         if not self.chat_template:
             context, separator = (prompts.JUDGE_PROMPT, " ")
@@ -174,21 +157,6 @@ class JudgePrompt:
             expected=expected,
             answer=self.text.cut(answer, self.max_tokens),
         )
-        if self.chat_template:
-            ids = self._turn(text)
-        else:
-            ids = self._begin + self.text.encode(text)
+        ids = self._turn.tokens(text)
         ids = ids[: len(ids) - self.criteria.dropped]
         return ids + list(self.criteria.forced)
-
-    def _turn(self, text):
-        encode = self.text.encode
-        return [
-            *self._begin,
-            self._open,
-            *encode("user\n" + text),
-            self._close,
-            *encode("\n"),
-            self._open,
-            *encode("model\n"),
-        ]

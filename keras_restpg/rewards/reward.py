@@ -1,12 +1,23 @@
 """What a reward is, and the judgement that some rewards can explain."""
 
 import dataclasses
+import re
+import warnings
 
 import numpy as np
 
 # The judge's five criteria (Figure 6), divided by 10 (Appendix A).
 CRITERIA = ("1", "3", "5", "7", "10")
 SCORES = (0.1, 0.3, 0.5, 0.7, 1.0)
+# The probability that the five criteria must have together for the highest of
+# them to be a judgement. A real base model (Gemma 3 of 270M) gives them 0.5
+# after the bare prompt and 0.005 to 0.008 in a chat turn, which it was never
+# taught; a uniform guess among its 262,144 tokens would be 2e-5. Where a model
+# is about to think or to write prose instead, what is left for them is noise:
+# which of the five is the highest then says nothing about the answer.
+LEAST_MASS = 1e-3
+# Characters of a judge's words that are kept where they are no judgement.
+_LONGEST_QUOTE = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,19 +25,39 @@ class Judgement:
     """How a judge came to a score.
 
     Attributes:
-        score: one of `SCORES`, or 0 where there was nothing to judge.
+        score: one of `SCORES`, or 0 where there was nothing to judge or no
+            judgement.
         probabilities: the probability of each of `CRITERIA` as a whole
             string; they sum to at most 1. None where nothing was judged.
         expected_score: the mean of `SCORES` under these probabilities,
             normalised; None where nothing was judged.
+        unjudged: why there is no judgement of an answer that the judge was
+            asked about, or what it said instead, quoted: at most 200
+            printable characters. Empty where there is one.
     """
 
     score: float
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None
+    unjudged: str = ""
 
 
-def judgement_of(log_probs):
+def no_judgement(reason, said=""):
+    """The `Judgement` of an answer that the judge did not judge.
+
+    Args:
+        reason: why not, or what introduces the quote.
+        said: the judge's words, of any length and any characters.
+    """
+    words = re.sub(r"\s+", " ", said).strip()
+    plain = "".join(c if c.isprintable() else "?" for c in words)
+    text = f'{reason}: "{plain}"' if plain else reason
+    if len(text) > _LONGEST_QUOTE:
+        text = text[: _LONGEST_QUOTE - 2] + '…"'
+    return Judgement(0.0, unjudged=text)
+
+
+def judgement_of(log_probs, said=""):
     """The judgement that follows from the criteria's log-probabilities.
 
     The criterion of highest probability wins (Appendix A); of equal ones the
@@ -35,17 +66,26 @@ def judgement_of(log_probs):
     Args:
         log_probs: five natural log-probabilities in the order of `CRITERIA`;
             -inf is allowed, NaN and +inf are not.
+        said: the judge's own words, where they are known.
+
+    Returns:
+        A `Judgement`; one that is `unjudged` where the criteria's
+        probabilities sum to less than `LEAST_MASS`.
 
     Raises:
-        ValueError: a NaN or +inf among `log_probs`, or all are -inf.
+        ValueError: a NaN or +inf among `log_probs`.
     """
     log_probs = np.asarray(log_probs, "float64")
     highest = log_probs.max()
-    if not np.isfinite(highest):
+    if np.isnan(highest) or highest == np.inf:
         raise ValueError(
             "A judge must give finite log-probabilities. Received: "
             f"{log_probs.tolist()} for the scores {CRITERIA}"
         )
+    mass = np.exp(log_probs).sum()
+    if mass < LEAST_MASS:
+        reason = f"the scores have a probability of {mass:.1g} together"
+        return no_judgement(reason, said)
     relative = np.exp(log_probs - highest)
     return Judgement(
         score=SCORES[int(log_probs.argmax())],
@@ -57,14 +97,9 @@ def judgement_of(log_probs):
 class Reward:
     """Scores answers against the expected outputs; one method to override.
 
-    A subclass implements `score`. It may also offer
-    `judge(examples, answers) -> list[Judgement]`, whose probabilities and
-    expected scores are then kept with the samples.
-
-    Attributes:
-        settings: JSON values that tell it from others of its class, None
-            where there is nothing to tell. A run directory scores its samples
-            anew where they differ.
+    A subclass implements `score`, and `get_config` where it has settings. It
+    may also offer `judge(examples, answers) -> list[Judgement]`, whose
+    probabilities and expected scores are then kept with the samples.
 
     Example:
         ```python
@@ -73,8 +108,6 @@ class Reward:
                 return np.array([min(1, len(a) / 1000) for a in answers])
         ```
     """
-
-    settings = None
 
     def score(self, examples, answers):
         """Rewards of `answers`.
@@ -88,25 +121,55 @@ class Reward:
         """
         raise NotImplementedError
 
+    def get_config(self):
+        """What tells this reward from others of its class.
+
+        A run directory scores its samples again where it differs.
+
+        Returns:
+            dict of JSON values and, under their keys, the parts that it is
+            made of: other rewards, functions and models, as they are.
+        """
+        return {}
+
 
 class Judging(Reward):
     """A reward whose one method to override is `judge`."""
 
     def score(self, examples, answers):
-        scores = [each.score for each in self.judge(examples, answers)]
-        return np.array(scores, "float32")
+        """As `Reward.score`, with a warning of answers without a judgement."""
+        found = self.judge(examples, answers)
+        missing = [each.unjudged for each in found if each.unjudged]
+        if missing:
+            warnings.warn(
+                f"{len(missing)} of {len(found)} answers have no judgement "
+                "and get the reward 0. The first, "
+                f"{missing[0]}. Is the model a judge that answers with the "
+                "score alone?",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return np.array([each.score for each in found], "float32")
 
     def judge(self, examples, answers):
         """Judgements of `answers`: list of `Judgement`, one each."""
         raise NotImplementedError
 
 
-def description(reward):
-    """What tells a reward, or a callable, from another, JSON values."""
-    named = reward if hasattr(reward, "__qualname__") else type(reward)
+def description(part):
+    """What tells a reward, or a part of one, from another, as JSON values."""
+    if isinstance(part, list | tuple):
+        return [description(each) for each in part]
+    if part is None or isinstance(part, str | int | float):
+        return part
+    named = part if hasattr(part, "__qualname__") else type(part)
     name = f"{named.__module__}.{named.__qualname__}"
-    settings = getattr(reward, "settings", None)
-    return name if settings is None else [name, settings]
+    # Models have a configuration too, of which there is more to know.
+    if not hasattr(part, "score"):
+        return name
+    config = part.get_config() if hasattr(part, "get_config") else {}
+    own = getattr(part, "settings", None)
+    return [name, own, {k: description(v) for k, v in config.items()}]
 
 
 def judgements(reward, examples, answers):

@@ -1,7 +1,8 @@
 """From samples to scores: only the final answer is judged (§3.2, Figure 1).
 
 The reasoning never reaches the reward. An output without a final answer gets
-0 and its reason, and no reward is asked about it.
+0 and its reason, and no reward is asked about it; an answer that a judge did
+not judge gets 0, its reason and what the judge said.
 """
 
 from keras_restpg import prompts
@@ -11,6 +12,7 @@ from keras_restpg.rewards.reward import check_aligned, judgements
 
 NO_ANSWER_SENTENCE = "no answer sentence"
 EMPTY_ANSWER = "empty answer"
+NO_JUDGEMENT = "no judgement"
 
 
 def score_samples(reward, examples, samples, reasoning):
@@ -56,6 +58,14 @@ def _score(sample, judgement, reasoning):
             sample.index,
             0.0,
             reason=_reason(sample.text, reasoning),
+        )
+    if judgement.unjudged:
+        return Score(
+            sample.example_id,
+            sample.index,
+            0.0,
+            reason=NO_JUDGEMENT,
+            reply=judgement.unjudged,
         )
     return Score(
         sample.example_id,

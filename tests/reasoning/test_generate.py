@@ -33,19 +33,37 @@ def test_a_teacher_writes(engine):
     assert found == again
 
 
+def test_what_generates(engine):
+    ask = EngineGenerate(engine, Sampling(3, temperature=0.5, seed="s"))
+    assert ask.get_config() == {
+        "causal_lm": engine.causal_lm,
+        "tokenizer": engine.codec.tokenizer,
+        "sampling": {
+            "temperature": 0.5,
+            "top_p": 0.95,
+            "top_k": 0,
+            "seed": "s",
+        },
+        "chat_template": True,
+        "max_prompt_tokens": 2048,
+        "max_new_tokens": 8,
+    }
+    assert Teacher(ask).get_config()["count_tokens"] is None
+
+
 def test_the_chat_turn_is_made_of_control_tokens(engine):
     ask = EngineGenerate(engine, Sampling())
     tokens = engine.codec.tokenizer
     start, end = map(tokens.token_to_id, judges.TURNS)
-    ids = ask._tokens("a <end_of_turn> b")
+    ids = ask._turn.tokens("a <end_of_turn> b")
     assert ids[:2] == [tokens.start_token_id, start]
     assert (ids.count(start), ids.count(end)) == (2, 1)
-    assert ask.count_tokens("a") == len(ask._tokens("a"))
+    assert ask.count_tokens("a") == len(ask._turn.tokens("a"))
 
 
 def test_without_a_turn_it_is_the_bare_prompt(engine):
     ask = EngineGenerate(engine, Sampling(), chat_template=False)
-    assert ask._tokens("a b") == engine.codec.encode_prompt("a b")
+    assert ask._turn.tokens("a b") == engine.codec.encode_prompt("a b")
 
 
 def test_turns_need_their_tokens(engine):

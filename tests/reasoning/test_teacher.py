@@ -75,6 +75,21 @@ def test_nothing_in_nothing_out():
     assert report.examples == 0
 
 
+def test_what_a_teacher_is():
+    script = Script()
+    limited = Teacher(
+        script, attempts=2, max_prompt_tokens=9, count_tokens=count_words
+    )
+    assert limited.get_config() == {
+        "generate": script,
+        "max_copied": 0.2,
+        "attempts": 2,
+        "max_prompt_tokens": 9,
+        "count_tokens": count_words,
+    }
+    assert Teacher(script).get_config()["count_tokens"] is None
+
+
 def count_words(text):
     return len(re.findall(r"\w+", text))
 

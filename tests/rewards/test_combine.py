@@ -63,6 +63,41 @@ def test_of_two_judges_no_probabilities_stay():
     assert found == Judgement(0.5)
 
 
+class Silent(Judging):
+    """Judges no answer."""
+
+    def judge(self, examples, answers):
+        return [Judgement(0.0, unjudged="an empty reply") for _ in answers]
+
+
+def test_without_a_judgement_no_mix_has_one():
+    mix = combine.MixReward([constant(0.9), Silent(), Judge()])
+    stepped = combine.SteppedReward(mix)
+    for reward in (mix, stepped):
+        (found,) = reward.judge([EXAMPLE], ["a"])
+        assert found == Judgement(0.0, unjudged="an empty reply")
+        with pytest.warns(RuntimeWarning, match="1 of 1 .*an empty reply"):
+            assert reward.score([EXAMPLE], ["a"]).tolist() == [0]
+    kept = scoring.score_samples(stepped, [EXAMPLE], [sample()], False)[0]
+    assert (kept.reward, kept.reason) == (0.0, scoring.NO_JUDGEMENT)
+    assert kept.reply == "an empty reply"
+
+
+def test_what_a_reward_is_names_its_parts():
+    def please(example, answer):
+        return float("please" in answer)
+
+    judge = Judge()
+    mix = combine.MixReward([please, judge], [1, 3])
+    stepped = combine.SteppedReward(mix, (0.1, 0.2, 0.6, 0.9))
+    config = stepped.get_config()
+    assert config == {"reward": mix, "cutoffs": [0.1, 0.2, 0.6, 0.9]}
+    config = mix.get_config()
+    assert config["weights"] == [0.25, 0.75]
+    assert config["rewards"][1] is judge and judge.get_config() == {}
+    assert config["rewards"][0].get_config() == {"function": please}
+
+
 @pytest.mark.parametrize(
     "weights", [[1], [1, -1], [0, 0], [1, float("nan")], [[1, 2]]]
 )

@@ -22,6 +22,7 @@ def test_cosine_of_answer_and_expected_output():
     examples = [example(expected="aab")] * 4
     values = reward.score(examples, ["aabaab", "c", "ab", "xyz"])
     assert values.dtype == np.float32
+    assert reward.get_config() == {"embedder": reward.embedder}
     np.testing.assert_allclose(values, [1, 0, 3 / 10**0.5, 0], rtol=1e-6)
 
 

@@ -1,5 +1,6 @@
 """The judge on a server, against real servers on loopback."""
 
+import asyncio
 import http.server
 import json
 import math
@@ -16,33 +17,15 @@ import pytest
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.rewards import http as http_judge
+from keras_restpg.rewards.http_client import Client
+from keras_restpg.rewards.http_reply import Reply
 from keras_restpg.rewards.reward import SCORES
+from keras_restpg.store.cache import Cache
 from tests.rewards.records import example
+from tests.rewards.replies import listing, place, reply, silent
 
 EXAMPLE = example()
 FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 10_000))
-
-
-def listing(**probabilities):
-    """`top_logprobs` of probabilities by token; `_7` is " 7"."""
-    return [
-        {"token": token.replace("_", " ").strip("n"), "logprob": math.log(p)}
-        for token, p in probabilities.items()
-    ]
-
-
-def place(token, **probabilities):
-    return {"token": token, "top_logprobs": listing(**probabilities)}
-
-
-def silent(token):
-    """A place without probabilities, as some servers send all but the first."""
-    return {"token": token, "top_logprobs": None}
-
-
-def reply(*places, text=""):
-    choice = {"message": {"content": text}, "logprobs": {"content": places}}
-    return {"choices": [choice]}
 
 
 SEVEN = reply(place("7", n7=0.6, n1=0.2, n5=0.1))
@@ -161,84 +144,6 @@ def test_an_address_may_end_in_v1():
     assert server.requests[0][0] == "/v1/chat/completions"
 
 
-@pytest.mark.parametrize(
-    ("places", "expected"),
-    [
-        # Digits apart: P(10) = P("1") P("0"|"1").
-        (
-            [place("1", n1=0.5, n7=0.4), place("0", n0=0.9, n1=0.05)],
-            [0.05, 0, 0, 0.4, 0.45],
-        ),
-        # A number ends: "1" and then the end of the turn.
-        (
-            [place("1", n1=0.5, n7=0.4), place("", n0=0.1, n=0.9)],
-            [0.45, 0, 0, 0.4, 0.05],
-        ),
-        # "10" is a token; " 7" and "7" are the same score.
-        ([place("10", n10=0.5, n7=0.2, _7=0.1)], [0, 0, 0, 0.3, 0.5]),
-        # A space first.
-        ([place(" ", n=1.0), place("3", n3=0.8)], [0, 0.8, 0, 0, 0]),
-        # Prose.
-        ([place("The", nThe=0.9, n5=0.01)], [0, 0, 0.01, 0, 0]),
-        ([place("The", nThe=0.9)], [0, 0, 0, 0, 0]),
-        ([place(" ", n=1.0)], [0, 0, 0, 0, 0]),
-        # Marks and "Score" first, whichever way they are cut.
-        (
-            [silent("**"), place("10", n10=0.6, n7=0.2), silent("**")],
-            [0, 0, 0, 0.2, 0.6],
-        ),
-        (
-            [silent("["), silent("Score"), silent("]:"), place(" 7", _7=0.8)],
-            [0, 0, 0, 0.8, 0],
-        ),
-        (
-            [
-                *map(silent, ("", "Sc", "ore", ":", "Ġ")),
-                place("1", n1=0.8),
-                place("0", n0=0.75),
-            ],
-            [0.2, 0, 0, 0, 0.6],
-        ),
-        ([place("(7", **{"(7": 0.5, "n7": 0.2})], [0, 0, 0, 0.7, 0]),
-        # 100, 75 and 105 are none of the scores.
-        (
-            [place("1", n1=0.7, n7=0.3), place("0", n0=1), place("0", n0=1)],
-            [0, 0, 0, 0, 0],
-        ),
-        ([place("10", n10=0.9), place("0", n0=1)], [0, 0, 0, 0, 0]),
-        ([place("7", n7=0.9), silent("5")], [0, 0, 0, 0, 0]),
-        ([place("100", n100=0.9, n7=0.1)], [0, 0, 0, 0, 0]),
-        # Marks may be part of a token: "10/10", "7.", and "0\n" after "1".
-        ([place("10/", **{"10/": 0.6, "n7.": 0.2})], [0, 0, 0, 0.2, 0.6]),
-        (
-            [
-                place("1", **{"n1": 0.5, "1.": 0.1, "10.": 0.2}),
-                place("0\n", **{"n0\n": 0.4, "n0.": 0.2, "n0": 0.2, "_0": 0.1}),
-            ],
-            [0.2, 0, 0, 0, 0.6],
-        ),
-        ([place("1", n1=0.9), silent("0**")], [0, 0, 0, 0, 0.9]),
-        # A number that has ended does not go on.
-        ([place("1.", **{"1.": 0.9}), place("0", n0=1)], [0.9, 0, 0, 0, 0]),
-        ([place("1\n", **{"n1\n": 0.9}), silent("0")], [0.9, 0, 0, 0, 0]),
-        ([place("1", n1=0.9), place("0.5", **{"n0.5": 1})], [0.9, 0, 0, 0, 0]),
-        # "1 0" is not ten.
-        ([place("1", n1=1.0), place(" 0", _0=1.0)], [1, 0, 0, 0, 0]),
-        # Later places that list nothing: what was chosen counts.
-        ([place("7", n7=0.9), silent("."), silent("")], [0, 0, 0, 0.9, 0]),
-        ([place("1", n1=0.9), silent("0")], [0, 0, 0, 0, 0.9]),
-        ([place("1", n1=0.9), silent("")], [0.9, 0, 0, 0, 0]),
-        # Rounding above 0, and two spellings that come to more than 1.
-        ([place("7", n7=1.01)], [0, 0, 0, 1, 0]),
-        ([place("7", n7=0.9, _7=0.2)], [0, 0, 0, 1, 0]),
-    ],
-)
-def test_scores_are_whole_strings(places, expected):
-    tokens = http_judge._first_tokens(places)
-    found = np.exp(http_judge.criteria_log_probs(tokens))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
 @pytest.mark.parametrize("value", ["-9999.0", "-9000", "-1e999", "-Infinity"])
 def test_what_servers_write_for_impossible(value):
     sent = json.dumps(reply(place("7", n7=0.9, n3=0.05)))
@@ -262,11 +167,39 @@ def test_numbers_that_are_none_are_asked_for_again(value):
             judge(server, retries=1).score([EXAMPLE], ["a"])
 
 
-def test_who_does_not_judge_gives_the_lowest_score():
-    with Server((200, reply(place("The", nThe=1.0)))) as server:
-        found = judge(server).judge([EXAMPLE], ["a"])[0]
-    assert found.score == 0.1
-    assert found.probabilities == (0, 0, 0, 0, 0)
+def test_who_does_not_judge_is_not_hidden():
+    prose = reply(place("The", nThe=1.0), text="The answer is a-secret")
+    with Server((200, prose), (200, SEVEN)) as server:
+        reward = judge(server, api_key="a-secret", concurrency=1)
+        asked = [EXAMPLE] * 3, ["a", "b", " "]
+        found = reward.judge(*asked)
+        with pytest.warns(RuntimeWarning, match="1 of 3 .* no judgement"):
+            assert reward.score(*asked).tolist() == [0, np.float32(0.7), 0]
+    assert [each.score for each in found] == [0, 0.7, 0]
+    assert found[0].probabilities is None
+    assert found[0].unjudged.endswith('"The answer is [hidden]"')
+    # Nobody was asked about a blank answer.
+    assert found[1].unjudged == found[2].unjudged == ""
+
+
+def test_a_judge_that_thinks_needs_room():
+    thinks = reply(silent("<think>"), text="<think>", finish_reason="length")
+    with Server((200, thinks)) as server:
+        judge(server).judge([EXAMPLE], ["a"])
+        judge(server, max_tokens=4096).judge([EXAMPLE], ["a"])
+    assert [body["max_tokens"] for _, body in server.requests] == [12, 4096]
+
+
+def test_what_a_judge_is():
+    one = http_judge.HTTPJudge("http://one", "m", api_key="a-key", timeout=1)
+    other = http_judge.HTTPJudge("http://other", "m", max_tokens=99)
+    assert one.get_config() == {
+        "model": "m",
+        "logprobs": True,
+        "max_characters": 8192,
+        "max_tokens": 12,
+    }
+    assert other.get_config() == {**one.get_config(), "max_tokens": 99}
 
 
 def test_control_symbols_are_broken_up():
@@ -301,19 +234,23 @@ def test_equal_answers_are_asked_once_and_blank_ones_never():
     assert len(server.requests) == 2
 
 
-def test_the_cache_outlives_the_process_and_a_cut_line(tmp_path):
-    path = tmp_path / "replies" / "cache.jsonl"
+def test_the_cache_outlives_the_process(tmp_path):
+    path = tmp_path / "replies" / "replies.sqlite3"
     with Server((200, SEVEN)) as server:
+        first = judge(server, cache=path)
+        first.score([EXAMPLE] * 2, ["a", "b"])
+        assert judge(server, cache=path).score([EXAMPLE], ["b"]) > 0.6
+        assert len(server.requests) == 2
+        # Whole, and yet no reply of a judge.
+        key = first._key(first._body(EXAMPLE, "a"))
+        Cache(path, "replies").add({key: b"{}"})
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
-        path.write_text(path.read_text()[:-5])
-        again = judge(server, cache=path)
-        again.score([EXAMPLE] * 2, ["a", "b"])
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
     assert len(server.requests) == 3
 
 
 def test_another_server_is_asked_itself(tmp_path):
-    path = tmp_path / "cache.jsonl"
+    path = tmp_path / "replies.sqlite3"
     with Server((200, SEVEN)) as one:
         judge(one, cache=path).score([EXAMPLE], ["a"])
     with Server((200, reply(place("3", n3=0.9)))) as other:
@@ -321,29 +258,14 @@ def test_another_server_is_asked_itself(tmp_path):
     assert score[0] == np.float32(0.3)
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"nonsense",
-        b"null",
-        b"5",
-        b"\xff\xfe",
-        b"{}",
-        b'["a"]',
-        b'["a", 5]',
-        b'[["a"], "b"]',
-        b"[" * 99_999,
-    ],
-)
-@pytest.mark.parametrize("end", [b"\n", b"\nmy notes"])
-def test_a_broken_cache_is_refused_and_stays_as_it_is(tmp_path, line, end):
-    path = tmp_path / "cache.jsonl"
-    path.write_bytes(b'["key", "7"]\n' + line + end)
-    with pytest.raises(InputError, match="cache.jsonl, line 2"):
+@pytest.mark.parametrize("text", ['["key", "7"]\n5', "[1, 2]", "my notes"])
+def test_another_file_is_refused_and_stays_as_it_is(tmp_path, text):
+    path = tmp_path / "mine.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match="mine.json is no cache of replies"):
         http_judge.HTTPJudge("http://localhost", "m", cache=path)
-    assert path.read_bytes().endswith(line + end)
-    with pytest.raises(InputError, match="can't be read"):
-        http_judge.HTTPJudge("http://localhost", "m", cache=tmp_path)
+    assert path.read_text() == text
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -371,7 +293,7 @@ def test_retries_come_to_an_end():
 
 
 def test_waits_double():
-    client = http_judge.http_client.Client("http://localhost", backoff=1.0)
+    client = Client("http://localhost", backoff=1.0)
     waits = [client._wait(attempt, None) for attempt in range(4)]
     for attempt, wait in enumerate(waits):
         assert 2**attempt / 2 <= wait <= 2**attempt
@@ -446,8 +368,7 @@ def test_replies_that_are_not_json_are_tried_again(sent, message):
             judge(server, retries=1).score([EXAMPLE], ["a"])
 
 
-def test_a_reply_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr(http_judge.http_client, "_LARGEST", 1 << 20)
+def test_a_reply_without_end_is_refused():
     with Server((200, b" " * (2 << 20))) as server:
         with pytest.raises(InputError, match="more than 1 MiB"):
             judge(server, retries=0).score([EXAMPLE], ["a"])
@@ -588,17 +509,17 @@ def test_a_reply_without_log_probabilities_is_refused(wrong):
         ("10", 1),
         (" **7** since", 0.7),
         ("1", 0.1),
-        ("100", 0.1),
-        ("Good", 0.1),
+        ("100", 0),
+        ("Good", 0),
         ("__10__", 1),
         ("[Score]: 7", 0.7),
         ("**Score:** 10/10", 1),
         ("1 0", 0.1),
-        ("75", 0.1),
-        ("7\u0663", 0.1),
-        ("Scored 10", 0.1),
-        ("", 0.1),
-        (None, 0.1),
+        ("75", 0),
+        ("7\u0663", 0),
+        ("Scored 10", 0),
+        ("", 0),
+        (None, 0),
     ],
 )
 def test_a_server_without_log_probabilities(text, score):
@@ -606,6 +527,7 @@ def test_a_server_without_log_probabilities(text, score):
         found = judge(server, logprobs=False).judge([EXAMPLE], ["a"])[0]
     assert found.score == score
     assert found.probabilities is None
+    assert bool(found.unjudged) == (score == 0)
     assert "logprobs" not in server.requests[0][1]
 
 
@@ -715,13 +637,16 @@ def test_any_answer_is_asked_and_any_reply_is_scored():
         content = reward._body(EXAMPLE, text)["messages"][0]["content"]
         assert not http_judge.CONTROL.search(content)
         content.encode("utf-8")
-        assert http_judge._judgement(text).score in SCORES
+        spoken = Reply(text.strip()).judgement()
+        assert spoken.unjudged or spoken.score in SCORES
         pieces = [text[i : i + 3] for i in range(0, min(len(text), 36), 3)]
         tokens = [
             [piece, {piece: -rng.random(), rng.choice(FRAGMENTS): -9.0}]
             for piece in pieces
         ]
-        assert http_judge._judgement(tokens).score in SCORES
+        found = Reply(text, tokens=tokens).judgement()
+        assert found.unjudged or found.score in SCORES
+        assert len(found.unjudged) <= 200 and found.unjudged.isprintable()
 
 
 def test_any_answer_reaches_a_server():
@@ -731,3 +656,79 @@ def test_any_answer_reaches_a_server():
     blank = np.array([not text.strip() for text in texts])
     np.testing.assert_allclose(scores, np.where(blank, 0, 0.7), rtol=1e-6)
     assert len(server.requests) == len({t for t in texts if t.strip()})
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("", "/v1/chat/completions"),
+        ("/", "/v1/chat/completions"),
+        ("/v1", "/v1/chat/completions"),
+        ("/v1beta/openai/", "/v1beta/openai/chat/completions"),
+        ("/a/chat/completions", "/a/chat/completions"),
+        (
+            "/a/chat/completions?api-version=2024-10-21",
+            "/a/chat/completions?api-version=2024-10-21",
+        ),
+    ],
+)
+def test_any_path_of_an_address_is_taken(path, asked):
+    with Server((200, SEVEN)) as server:
+        server.url += path
+        judge(server).score([EXAMPLE], ["a"])
+    assert server.requests[0][0] == asked
+
+
+@pytest.mark.parametrize("key", [None, "a-long-key"])
+def test_no_secret_is_in_a_message(key):
+    def echo(status):
+        said = f"user:pass%20word pass word a-query a-long-key {'x' * 480}"
+        return (status, said.encode(), {"Retry-After": "0"})
+
+    for said in (echo(401), echo(503), (200, echo(0)[1])):
+        with Server(said) as server:
+            server.url = server.url.replace("//", "//user:pass%20word@")
+            server.url += "/v1?key=a-query"
+            with pytest.raises(InputError) as raised:
+                judge(server, api_key=key, retries=1).score([EXAMPLE], ["a"])
+        message = str(raised.value)
+        hidden = ["pass%20word", "pass word", "a-query", *filter(None, [key])]
+        assert not [each for each in hidden if each in message]
+        sent = server.headers[0]["Authorization"]
+        assert sent.startswith("Bearer a-long" if key else "Basic ")
+    for wrong in ("ftp://user:secret@host/", "user:secret@host", "//u:secret@"):
+        with pytest.raises(InputError, match="must begin") as raised:
+            http_judge.HTTPJudge(wrong + "?key=secret", "m")
+        assert "secret" not in str(raised.value)
+
+
+def test_this_machine_is_asked_without_a_proxy(monkeypatch):
+    with Server((200, SEVEN)) as proxy, Server((200, SEVEN)) as server:
+        for name in ("http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        judge(server, api_key="a-key").score([EXAMPLE], ["a"])
+        assert not proxy.requests and len(server.requests) == 1
+        elsewhere = http_judge.HTTPJudge("http://judge.example", "m")
+        assert elsewhere.score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+        assert len(proxy.requests) == 1
+
+
+def test_an_error_with_status_200_is_an_error():
+    busy = (200, {"error": {"code": 503, "message": "busy"}})
+    with Server(busy, (200, {**SEVEN, "error": None})) as server:
+        assert judge(server).score([EXAMPLE], ["a"])[0] == np.float32(0.7)
+    for error in ({"code": [], "message": "no such model"}, "no such model"):
+        with Server((200, {"error": error})) as server:
+            with pytest.raises(InputError, match="an error: .*no such model"):
+                judge(server).score([EXAMPLE], ["a"])
+        assert len(server.requests) == 1
+
+
+def test_inside_a_running_event_loop():
+    """As in a notebook."""
+
+    async def cell():
+        return judge(server).score([EXAMPLE], ["a"])[0]
+
+    with Server((200, SEVEN)) as server:
+        assert asyncio.run(cell()) == np.float32(0.7)

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_restpg import prompts
 from keras_restpg.model import scorers
-from keras_restpg.rewards import judge, scoring
+from keras_restpg.rewards import judge, reward, scoring
 from keras_restpg.rewards.reward import CRITERIA, SCORES
 from tests.rewards import judges
 from tests.rewards.records import example, sample
@@ -282,6 +282,29 @@ def test_another_family_that_needs_images_is_refused():
     causal_lm = keras_hub.models.PaliGemmaCausalLM(None, backbone)
     with pytest.raises(ValueError, match="also needs images"):
         judge.LLMJudge(causal_lm, tokens)
+
+
+def test_a_model_that_gives_the_scores_no_probability_does_not_judge(
+    small, monkeypatch
+):
+    examples, answers = pairs()
+    least = max(sum(each.probabilities) for each in small.judge(*pairs()))
+    monkeypatch.setattr(reward, "LEAST_MASS", least * 1.01)
+    found = small.judge([*examples, EXAMPLES[0]], [*answers, " "])
+    assert all(each.unjudged for each in found[:-1])
+    assert not found[-1].unjudged
+    with pytest.warns(RuntimeWarning, match="7 of 7 answers"):
+        assert not small.score(examples, answers).any()
+
+
+def test_what_a_judge_is(small):
+    causal_lm, tokens = judges.gemma1()
+    assert small.get_config() == {
+        "causal_lm": causal_lm,
+        "tokenizer": tokens,
+        "chat_template": True,
+        "max_tokens": 64,
+    }
 
 
 def test_numbers_that_are_not_finite_are_refused(small):
