@@ -8,7 +8,6 @@ size (`scale_parameter`) unless asked for.
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -186,15 +185,3 @@ def paper_optimizer(
         weight_decay=weight_decay,
         global_clipnorm=global_clipnorm,
     )
-
-
-def initial_state(optimizer):
-    """An optimizer's state before its first step.
-
-    Returns:
-        A list aligned with `optimizer.variables`: arrays, None for zeros.
-    """
-    fresh = type(optimizer).from_config(optimizer.get_config())
-    fresh.build(optimizer._trainable_variables)
-    found = [np.array(ops.convert_to_numpy(v.value)) for v in fresh.variables]
-    return [value if np.any(value) else None for value in found]

@@ -1,5 +1,0 @@
-"""placeholder until merged"""
-
-
-def check(model, callbacks):
-    return None
