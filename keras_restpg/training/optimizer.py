@@ -8,6 +8,7 @@ size (`scale_parameter`) unless asked for.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -185,3 +186,100 @@ def paper_optimizer(
         weight_decay=weight_decay,
         global_clipnorm=global_clipnorm,
     )
+
+
+def inner(optimizer):
+    """The optimizer that makes the steps, without a `LossScaleOptimizer`."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
+
+
+def check_accumulation(optimizer):
+    """Refuses `gradient_accumulation_steps`.
+
+    Keras averages the gradients of batches with unequal numbers of tokens,
+    and counts each as a step.
+
+    Args:
+        optimizer: a Keras optimizer, or None.
+
+    Raises:
+        ValueError: the optimizer accumulates gradients.
+    """
+    steps = getattr(inner(optimizer), "gradient_accumulation_steps", None)
+    if steps:
+        raise ValueError(
+            "gradient_accumulation_steps would weigh batches wrongly. Leave "
+            "it out: a step adds up the gradients of its micro-batches "
+            "itself, so take a larger `batch_size` with the same "
+            "`micro_batch_tokens`. Received: "
+            f"gradient_accumulation_steps={steps}"
+        )
+
+
+def initial_state(optimizer):
+    """An optimizer's state as it was before its first step.
+
+    Where it has made steps, it is made anew from its config on the same
+    variables, so for a moment its state is in memory twice. The learning
+    rate is the present one.
+
+    Args:
+        optimizer: a Keras optimizer of any class that is built.
+
+    Returns:
+        A list aligned with `optimizer.variables`: NumPy arrays, or None
+        where all is zeros, which need no copy.
+
+    Raises:
+        ValueError: the optimizer isn't built, or its config does not make
+            one like it.
+    """
+    if not optimizer.built:
+        raise ValueError(
+            "The optimizer has no state yet: call "
+            "`optimizer.build(model.trainable_variables)` first. "
+            f"Received: {type(optimizer).__name__}"
+        )
+    new = optimizer
+    if int(ops.convert_to_numpy(inner(optimizer)._iterations)):
+        new = _anew(optimizer)
+    shapes = [tuple(variable.shape) for variable in new.variables]
+    if shapes != [tuple(variable.shape) for variable in optimizer.variables]:
+        raise ValueError(
+            "The config of the optimizer makes one with other variables. Give "
+            "its class a `get_config` with all arguments, or call `compile` "
+            f"again before `fit`. Received: {type(optimizer).__name__}"
+        )
+    return [_array_or_none(variable) for variable in new.variables]
+
+
+def _anew(optimizer):
+    try:
+        new = _from_config(optimizer)
+        new.build(inner(optimizer)._trainable_variables)
+    except Exception as error:
+        raise ValueError(
+            "An optimizer that has made steps begins anew from its config, "
+            "and this one's fails. Mend `get_config`, or call `compile` "
+            f"again before `fit`. Received: {type(optimizer).__name__}: {error}"
+        ) from error
+    return new
+
+
+def _from_config(optimizer):
+    """As `from_config(get_config())`, with nothing that must be registered."""
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        config["inner_optimizer"] = _from_config(optimizer.inner_optimizer)
+        return type(optimizer)(**config)
+    if isinstance(config.get("learning_rate"), dict):
+        # A schedule or a function has no state: the same one serves.
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config(config)
+
+
+def _array_or_none(variable):
+    array = ops.convert_to_numpy(variable)
+    return array.copy() if np.any(array) else None
