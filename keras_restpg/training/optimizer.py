@@ -7,6 +7,8 @@ paper names an absolute rate, so updates are not scaled by the parameters'
 size (`scale_parameter`) unless asked for.
 """
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -216,6 +218,52 @@ def check_accumulation(optimizer):
             "`micro_batch_tokens`. Received: "
             f"gradient_accumulation_steps={steps}"
         )
+
+
+def warn_of_rounding(optimizer, variables):
+    """Warns where steps are too small for weights of 16 bits.
+
+    A change of less than a quarter of the dtype's epsilon, relative to the
+    weight, is rounded away. The size of a step is taken to be the learning
+    rate, as with Adam or Adafactor, that of the weights is measured.
+
+    Args:
+        optimizer: a Keras optimizer.
+        variables: list of `keras.Variable` that it is to train.
+    """
+    short = [v for v in variables if v.dtype in ("bfloat16", "float16")]
+    if not short:
+        return
+    largest = max(short, key=lambda variable: np.prod(variable.shape))
+    size = _size(largest)
+    rate = _highest_rate(inner(optimizer))
+    epsilon = {"bfloat16": 2.0**-7, "float16": 2.0**-10}[largest.dtype]
+    if rate < size * epsilon / 4:
+        warnings.warn(
+            f"Weights in {largest.dtype} round steps of {rate:.2g} away "
+            f"(weights of {largest.path}: {size:.2g}): almost nothing will be "
+            "learned. Load the model with dtype='mixed_bfloat16', which keeps "
+            "float32 weights and computes in bfloat16.",
+            stacklevel=4,
+        )
+
+
+def _size(variable):
+    """The root mean square of about the first million numbers."""
+    rows = max(1, 2**20 // int(np.prod(variable.shape[1:])))
+    part = ops.cast(variable.value[:rows], "float32")
+    return float(ops.convert_to_numpy(ops.sqrt(ops.mean(ops.square(part)))))
+
+
+def _highest_rate(optimizer):
+    """The learning rate, of a schedule the highest of a few."""
+    schedule = optimizer._learning_rate
+    if not isinstance(
+        schedule, keras.optimizers.schedules.LearningRateSchedule
+    ):
+        return float(ops.convert_to_numpy(optimizer.learning_rate))
+    steps = (0, 1, 10, 100, 1_000, 10_000)
+    return max(float(ops.convert_to_numpy(schedule(step))) for step in steps)
 
 
 def initial_state(optimizer):
