@@ -76,26 +76,38 @@ class StepsMixin:
 
     def train_step(self, state, batch):
         trained, fixed, optimizer, metrics = state
-        weights = self.token_weights(batch)
+        scale = self._stateless_scale(optimizer)
+        # Scaled weights scale the loss, which is linear in them.
+        weights = self.token_weights(batch) * scale
         (loss, nll), gradients = self._value_and_gradients(
             trained, fixed, batch, weights
         )
-        norm, finite = self.check(loss, gradients)
-
-        def update(optimizer, trained):
-            return self.optimizer.stateless_apply(optimizer, gradients, trained)
-
-        trained, optimizer = lax.cond(
-            finite,
-            update,
-            lambda optimizer, trained: (trained, optimizer),
-            list(optimizer),
-            list(trained),
+        loss, norm, finite = self.check(loss, gradients, scale)
+        trained, optimizer = self._updated(
+            list(optimizer), gradients, list(trained), finite
         )
         logs, metrics = self._tracked(
             metrics, batch, loss, nll, norm=norm, finite=finite
         )
         return logs, (trained, fixed, optimizer, metrics)
+
+    def _stateless_scale(self, optimizer):
+        mapping = list(zip(self.optimizer.variables, optimizer, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return self.loss_scale()
+
+    def _updated(self, optimizer, gradients, trained, finite):
+        """Weights and optimizer after a step, or as they were."""
+        apply = self.optimizer.stateless_apply
+        if self.optimizer_skips:
+            return apply(optimizer, self.marked(gradients, finite), trained)
+        return lax.cond(
+            finite,
+            lambda optimizer, trained: apply(optimizer, gradients, trained),
+            lambda optimizer, trained: (trained, optimizer),
+            optimizer,
+            trained,
+        )
 
     def test_step(self, state, batch):
         trained, fixed, metrics = state

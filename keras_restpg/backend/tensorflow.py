@@ -117,15 +117,20 @@ class StepsMixin:
     """
 
     def train_step(self, batch):
-        weights = self.token_weights(batch)
+        scale = self.loss_scale()
+        # Scaled weights scale the loss, which is linear in them.
+        weights = self.token_weights(batch) * scale
         loss, nll, gradients = self._value_and_gradients(batch, weights)
-        norm, finite = self.check(loss, gradients)
+        loss, norm, finite = self.check(loss, gradients, scale)
 
-        def update():
+        def update(gradients=gradients):
             self.optimizer.apply(gradients, self.trainable_variables)
             return True
 
-        tf.cond(finite, update, lambda: True)
+        if self.optimizer_skips:
+            update(self.marked(gradients, finite))
+        else:
+            tf.cond(finite, update, lambda: True)
         return self.track(batch, loss, nll, norm=norm, finite=finite)
 
     def test_step(self, batch):

@@ -63,7 +63,9 @@ class StepsMixin:
     """The steps of a `RewardWeightedLM`, run eagerly."""
 
     def train_step(self, batch):
-        weights = self.token_weights(batch)
+        scale = self.loss_scale()
+        # Scaled weights scale the loss, which is linear in them.
+        weights = self.token_weights(batch) * scale
         self.zero_grad()
         loss, nll = 0.0, 0.0
         for part in _parts(batch, weights):
@@ -77,8 +79,10 @@ class StepsMixin:
             for v in variables
         ]
         with torch.no_grad():
-            norm, finite = self.check(loss, gradients)
-            if bool(finite):
+            loss, norm, finite = self.check(loss, gradients, scale)
+            if self.optimizer_skips:
+                gradients = self.marked(gradients, finite)
+            if self.optimizer_skips or bool(finite):
                 self.optimizer.apply(gradients, variables)
             return self.track(batch, loss, nll, norm=norm, finite=finite)
 

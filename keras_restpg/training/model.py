@@ -21,6 +21,11 @@ from keras_restpg.training.loss import (
     response_loss,
     token_weights,
 )
+from keras_restpg.training.optimizer import (
+    check_accumulation,
+    inner,
+    warn_of_rounding,
+)
 
 # What a batch holds: name -> what the dimensions are.
 BATCH = {
@@ -30,6 +35,10 @@ BATCH = {
     "response_lengths": "(M, P, K)",
     "rewards": "(M, P, K)",
 }
+
+
+# Arguments of Keras' `compile` that stand for what is fixed here.
+_NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 @keras.saving.register_keras_serializable(package="keras_restpg")
@@ -82,7 +91,10 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     def __init__(
         self, causal_lm, normalization="tokens", recompute=False, **kwargs
     ):
-        super().__init__(**kwargs)
+        # Keras scales the loss of a model whose own policy is mixed_float16.
+        policy = causal_lm.backbone.dtype_policy
+        policy = getattr(policy, "default_policy", policy)
+        super().__init__(**{"dtype": policy.name, **kwargs})
         # Texts give the weights of a vision encoder no gradients.
         sees = getattr(causal_lm.backbone, "vision_encoder", None) is not None
         if sees or not prefix.supports(causal_lm.backbone):
@@ -117,19 +129,82 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     def compile(self, optimizer="rmsprop", **kwargs):
         """As in Keras, without `loss`: the loss is the reward-weighted one.
 
+        The optimizer is built by the first `fit`, so layers may be frozen or
+        given LoRA weights until then. With a model in `mixed_float16` it is
+        wrapped in a `LossScaleOptimizer`.
+
         Raises:
-            ValueError: a `loss` or `steps_per_execution` is given.
+            ValueError: a loss, metrics, `steps_per_execution`, or an
+                optimizer with `gradient_accumulation_steps` is given.
         """
-        if kwargs.get("loss") is not None:
-            raise ValueError(
-                "RewardWeightedLM has its own loss: leave `loss` out of "
-                f"`compile`. Received: loss={kwargs['loss']!r}"
-            )
+        for name in _NOT_COMPILED:
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    "RewardWeightedLM has its own loss and metrics: leave "
+                    f"`{name}` out of `compile`, and measure anything else in "
+                    f"a callback. Received: {name}={kwargs[name]!r}"
+                )
         if kwargs.get("steps_per_execution", 1) != 1:
             raise ValueError("steps_per_execution must be 1 here.")
+        optimizer = keras.optimizers.get(optimizer)
+        check_accumulation(optimizer)
         super().compile(optimizer=optimizer, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        """As in Keras.
+
+        Raises:
+            ValueError: nothing can be trained, or other variables than those
+                that the optimizer was built with.
+        """
+        self._build_optimizer()
+        return super().fit(*args, **kwargs)
+
+    def train_on_batch(self, *args, **kwargs):
+        """As in Keras; raises what `fit` does."""
+        self._build_optimizer()
+        return super().train_on_batch(*args, **kwargs)
+
+    def _build_optimizer(self):
+        if not self.compiled:
+            return  # Keras says so.
+        if self.optimizer is None:
+            raise ValueError(
+                "There is no optimizer to train with: give one to `compile`. "
+                "Received: optimizer=None"
+            )
+        variables = self.trainable_variables
+        self._check_trainable(variables)
         if not self.optimizer.built:
-            self.optimizer.build(self.trainable_variables)
+            warn_of_rounding(self.optimizer, variables)
+            self.optimizer.build(variables)
+        known = inner(self.optimizer)._trainable_variables
+        if list(map(id, known)) != list(map(id, variables)):
+            raise ValueError(
+                "Other variables are trainable than when the optimizer was "
+                "built: after `enable_lora`, `quantize` or freezing, call "
+                "`compile` again with a new optimizer. Received: "
+                f"{len(variables)} trainable variables, {len(known)} then"
+            )
+
+    def _check_trainable(self, variables):
+        if not variables:
+            raise ValueError(
+                "No weight is trainable, so there is nothing to train. Set "
+                "`trainable = True` on the layers that are to learn, or call "
+                "`causal_lm.backbone.enable_lora(rank)`."
+            )
+        for layer in self.causal_lm.backbone._flatten_layers():
+            fixed = getattr(layer, "quantization_mode", None) is not None
+            lora = getattr(layer, "lora_enabled", False)
+            if fixed and layer.weights and layer.trainable and not lora:
+                raise ValueError(
+                    "The quantized weights of a trainable layer would not "
+                    "learn. Call `causal_lm.backbone.enable_lora(rank)` "
+                    "after `quantize`, or set the layer's `trainable = "
+                    f"False`. Received: {layer.path} in "
+                    f"{layer.quantization_mode}"
+                )
 
     def fit(self, *args, **kwargs):
         """As in Keras; `callbacks_of_fit` are those it was given."""
@@ -144,18 +219,57 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     def metrics(self):
         return list(self.trackers.values())
 
+    def save(self, *args, **kwargs):
+        """As in Keras: `keras.saving.load_model` goes on with the training.
+
+        Raises:
+            ValueError: the model has LoRA weights.
+        """
+        if _has_lora(self.causal_lm.backbone):
+            raise ValueError(
+                "Keras merges LoRA weights into the others when it saves a "
+                "model, so its training could not go on. Save them alone "
+                "with `causal_lm.backbone.save_lora_weights(path)`, or what "
+                "generates with `causal_lm.save_to_preset(folder)`; a run "
+                "directory keeps both weights and optimizer."
+            )
+        return super().save(*args, **kwargs)
+
     def get_config(self):
+        causal_lm = keras.saving.serialize_keras_object(self.causal_lm)
+        # KerasHub compiles a new one by default, and Keras warns of this one.
+        causal_lm.pop("compile_config", None)
         return {
             "name": self.name,
-            "causal_lm": keras.saving.serialize_keras_object(self.causal_lm),
+            "causal_lm": causal_lm,
             "normalization": self.normalization,
             "recompute": self.recompute,
+            "frozen": _frozen_parts(self.causal_lm.backbone),
         }
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
+        frozen = config.pop("frozen")
         causal_lm = keras.saving.deserialize_keras_object(config["causal_lm"])
+        _freeze_parts(causal_lm.backbone, *frozen)
         return cls(**{**config, "causal_lm": causal_lm})
+
+    def get_compile_config(self):
+        """As in Keras, and whether the optimizer has a state to load."""
+        config = super().get_compile_config()
+        if config:
+            built = self.optimizer is not None and self.optimizer.built
+            config["optimizer_built"] = built
+        return config
+
+    def compile_from_config(self, config):
+        """Compiles as before; `load_model` then loads the optimizer."""
+        config = dict(config)
+        built = config.pop("optimizer_built", False)
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if built:
+            self.optimizer.build(self.trainable_variables)
 
     def _symbolic_build(self, *args, **kwargs):
         """Nothing: only the tokenizer, which is no layer here, is unbuilt."""
@@ -197,10 +311,30 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             self.causal_lm.backbone, micro, weights, self.recompute
         )
 
-    def check(self, loss, gradients):
-        """The global gradient norm, and whether the update may be made."""
-        norm = global_norm(gradients)
-        return norm, ops.isfinite(loss + norm)
+    def loss_scale(self):
+        """What the optimizer wants the loss multiplied by: 1, mostly."""
+        return self.optimizer.scale_loss(1.0)
+
+    def check(self, loss, gradients, scale):
+        """The true loss and gradient norm, and whether both are finite.
+
+        Args:
+            loss: scalar, of weights that were multiplied by `scale`.
+            gradients: its gradients.
+            scale: of `loss_scale`.
+        """
+        loss, norm = loss / scale, global_norm(gradients) / scale
+        return loss, norm, ops.isfinite(loss + norm)
+
+    @property
+    def optimizer_skips(self):
+        """Whether the optimizer itself leaves out steps, and learns by it."""
+        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def marked(self, gradients, finite):
+        """Gradients that `LossScaleOptimizer` skips just where we would."""
+        first, *others = gradients
+        return [ops.where(finite, first, float("nan")), *others]
 
     def track(self, batch, loss, nll, norm=None, finite=None):
         """Updates the metrics with one step and returns their results."""
@@ -240,6 +374,32 @@ class _InARow(keras.metrics.Metric):
 
     def reset_state(self):
         """Nothing: a row goes on in the next epoch."""
+
+
+def _has_lora(backbone):
+    layers = backbone._flatten_layers()
+    return any(getattr(layer, "lora_enabled", False) for layer in layers)
+
+
+def _frozen_parts(backbone):
+    """What of a backbone is frozen: its own config does not say.
+
+    Returns:
+        Two lists: the places of frozen layers and of frozen variables.
+    """
+    return [
+        [place for place, item in enumerate(items) if not item.trainable]
+        for items in (backbone._flatten_layers(), backbone.variables)
+    ]
+
+
+def _freeze_parts(backbone, layers, variables):
+    """Freezes a new backbone's parts, as `_frozen_parts` has them."""
+    for place, layer in enumerate(backbone._flatten_layers()):
+        # The setter would freeze the layers in it as well.
+        layer._trainable = place not in layers
+    for place, variable in enumerate(backbone.variables):
+        variable.trainable = place not in variables
 
 
 def tickets():

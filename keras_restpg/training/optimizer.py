@@ -7,7 +7,10 @@ paper names an absolute rate, so updates are not scaled by the parameters'
 size (`scale_parameter`) unless asked for.
 """
 
+import warnings
+
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -185,3 +188,146 @@ def paper_optimizer(
         weight_decay=weight_decay,
         global_clipnorm=global_clipnorm,
     )
+
+
+def inner(optimizer):
+    """The optimizer that makes the steps, without a `LossScaleOptimizer`."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return optimizer.inner_optimizer
+    return optimizer
+
+
+def check_accumulation(optimizer):
+    """Refuses `gradient_accumulation_steps`.
+
+    Keras averages the gradients of batches with unequal numbers of tokens,
+    and counts each as a step.
+
+    Args:
+        optimizer: a Keras optimizer, or None.
+
+    Raises:
+        ValueError: the optimizer accumulates gradients.
+    """
+    steps = getattr(inner(optimizer), "gradient_accumulation_steps", None)
+    if steps:
+        raise ValueError(
+            "gradient_accumulation_steps would weigh batches wrongly. Leave "
+            "it out: a step adds up the gradients of its micro-batches "
+            "itself, so take a larger `batch_size` with the same "
+            "`micro_batch_tokens`. Received: "
+            f"gradient_accumulation_steps={steps}"
+        )
+
+
+def warn_of_rounding(optimizer, variables):
+    """Warns where steps are too small for weights of 16 bits.
+
+    A change of less than a quarter of the dtype's epsilon, relative to the
+    weight, is rounded away. The size of a step is taken to be the learning
+    rate, as with Adam or Adafactor, that of the weights is measured.
+
+    Args:
+        optimizer: a Keras optimizer.
+        variables: list of `keras.Variable` that it is to train.
+    """
+    short = [v for v in variables if v.dtype in ("bfloat16", "float16")]
+    if not short:
+        return
+    largest = max(short, key=lambda variable: np.prod(variable.shape))
+    size = _size(largest)
+    rate = _highest_rate(inner(optimizer))
+    epsilon = {"bfloat16": 2.0**-7, "float16": 2.0**-10}[largest.dtype]
+    if rate < size * epsilon / 4:
+        warnings.warn(
+            f"Weights in {largest.dtype} round steps of {rate:.2g} away "
+            f"(weights of {largest.path}: {size:.2g}): almost nothing will be "
+            "learned. Load the model with dtype='mixed_bfloat16', which keeps "
+            "float32 weights and computes in bfloat16.",
+            stacklevel=4,
+        )
+
+
+def _size(variable):
+    """The root mean square of about the first million numbers."""
+    rows = max(1, 2**20 // int(np.prod(variable.shape[1:])))
+    part = ops.cast(variable.value[:rows], "float32")
+    return float(ops.convert_to_numpy(ops.sqrt(ops.mean(ops.square(part)))))
+
+
+def _highest_rate(optimizer):
+    """The learning rate, of a schedule the highest of a few."""
+    schedule = optimizer._learning_rate
+    if not isinstance(
+        schedule, keras.optimizers.schedules.LearningRateSchedule
+    ):
+        return float(ops.convert_to_numpy(optimizer.learning_rate))
+    steps = (0, 1, 10, 100, 1_000, 10_000)
+    return max(float(ops.convert_to_numpy(schedule(step))) for step in steps)
+
+
+def initial_state(optimizer):
+    """An optimizer's state as it was before its first step.
+
+    Where it has made steps, it is made anew from its config on the same
+    variables, so for a moment its state is in memory twice. The learning
+    rate is the present one.
+
+    Args:
+        optimizer: a Keras optimizer of any class that is built.
+
+    Returns:
+        A list aligned with `optimizer.variables`: NumPy arrays, or None
+        where all is zeros, which need no copy.
+
+    Raises:
+        ValueError: the optimizer isn't built, or its config does not make
+            one like it.
+    """
+    if not optimizer.built:
+        raise ValueError(
+            "The optimizer has no state yet: call "
+            "`optimizer.build(model.trainable_variables)` first. "
+            f"Received: {type(optimizer).__name__}"
+        )
+    new = optimizer
+    if int(ops.convert_to_numpy(inner(optimizer)._iterations)):
+        new = _anew(optimizer)
+    shapes = [tuple(variable.shape) for variable in new.variables]
+    if shapes != [tuple(variable.shape) for variable in optimizer.variables]:
+        raise ValueError(
+            "The config of the optimizer makes one with other variables. Give "
+            "its class a `get_config` with all arguments, or call `compile` "
+            f"again before `fit`. Received: {type(optimizer).__name__}"
+        )
+    return [_array_or_none(variable) for variable in new.variables]
+
+
+def _anew(optimizer):
+    try:
+        new = _from_config(optimizer)
+        new.build(inner(optimizer)._trainable_variables)
+    except Exception as error:
+        raise ValueError(
+            "An optimizer that has made steps begins anew from its config, "
+            "and this one's fails. Mend `get_config`, or call `compile` "
+            f"again before `fit`. Received: {type(optimizer).__name__}: {error}"
+        ) from error
+    return new
+
+
+def _from_config(optimizer):
+    """As `from_config(get_config())`, with nothing that must be registered."""
+    config = optimizer.get_config()
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        config["inner_optimizer"] = _from_config(optimizer.inner_optimizer)
+        return type(optimizer)(**config)
+    if isinstance(config.get("learning_rate"), dict):
+        # A schedule or a function has no state: the same one serves.
+        config["learning_rate"] = optimizer._learning_rate
+    return type(optimizer).from_config(config)
+
+
+def _array_or_none(variable):
+    array = ops.convert_to_numpy(variable)
+    return array.copy() if np.any(array) else None

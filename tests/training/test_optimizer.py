@@ -6,6 +6,7 @@ from keras import ops
 from keras_restpg.training.optimizer import (
     Adafactor,
     WarmupLinearDecay,
+    initial_state,
     paper_optimizer,
 )
 
@@ -93,3 +94,99 @@ def test_an_optimizer_comes_back_from_its_config():
     optimizer = paper_optimizer(1e-3)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
+
+
+class Constant(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that nobody registered."""
+
+    def __call__(self, step):
+        return ops.cast(0.1, "float32")
+
+    def get_config(self):
+        return {}
+
+
+def rate():
+    return 0.1
+
+
+class Own(keras.optimizers.SGD):
+    """An optimizer that nobody registered."""
+
+
+class NoConfig(keras.optimizers.SGD):
+    def __init__(self, rate):
+        super().__init__(rate)
+
+
+optimizers = keras.optimizers
+STATEFUL = {
+    "sgd": lambda: optimizers.SGD(0.1, momentum=0.9),
+    "adam": lambda: optimizers.Adam(0.1, amsgrad=True),
+    # Its product of momenta begins with 1, Adagrad's squares with 0.1.
+    "nadam": lambda: optimizers.Nadam(0.1),
+    "adagrad": lambda: optimizers.Adagrad(0.1),
+    "ftrl": lambda: optimizers.Ftrl(0.1),
+    "lion": lambda: optimizers.Lion(0.1),
+    "muon": lambda: optimizers.Muon(0.1),
+    "rmsprop": lambda: optimizers.RMSprop(0.1, centered=True, momentum=0.5),
+    "paper": lambda: paper_optimizer(1e-3),
+    "schedule": lambda: optimizers.Adam(Constant()),
+    "function": lambda: optimizers.Adam(rate),
+    "ema": lambda: optimizers.SGD(0.1, use_ema=True),
+    "scaled": lambda: optimizers.LossScaleOptimizer(
+        optimizers.Adam(0.1), initial_scale=64.0, dynamic_growth_steps=2
+    ),
+    "scaled own": lambda: optimizers.LossScaleOptimizer(Own(Constant())),
+}
+
+
+def apply(optimizer, gradients, variables):
+    """A step, without state under JAX, as `LossScaleOptimizer` needs it."""
+    gradients = [ops.convert_to_tensor(g) for g in gradients]
+    if keras.backend.backend() != "jax":
+        optimizer.apply(gradients, variables)
+        return
+    state = optimizer.variables
+    weights, values = optimizer.stateless_apply(
+        [v.value for v in state], gradients, [v.value for v in variables]
+    )
+    for variable, value in zip(
+        [*variables, *state], [*weights, *values], strict=True
+    ):
+        variable.assign(value)
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_the_initial_state_is_that_before_the_first_step(name):
+    variables = [keras.Variable(value) for value in draw(0)]
+    optimizer = STATEFUL[name]()
+    optimizer.build(variables)
+    before = [ops.convert_to_numpy(v).copy() for v in optimizer.variables]
+    first = initial_state(optimizer)
+    for step in (1, 2, 3):
+        apply(optimizer, draw(step), variables)
+    after = [ops.convert_to_numpy(v).copy() for v in optimizer.variables]
+    weights = [ops.convert_to_numpy(v).copy() for v in variables]
+    for state in (first, initial_state(optimizer)):
+        for got, value in zip(state, before, strict=True):
+            assert (got is None) == (not value.any())
+            if got is not None:
+                np.testing.assert_array_equal(got, value)
+                assert got.dtype == value.dtype
+    # Asking changes nothing.
+    for variable, value in zip(optimizer.variables, after, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+    for variable, value in zip(variables, weights, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+
+
+def test_a_state_that_can_not_be_had_is_said():
+    with pytest.raises(ValueError, match="no state yet"):
+        initial_state(keras.optimizers.SGD(0.1))
+    variables = [keras.Variable(value) for value in draw(0)]
+    optimizer = NoConfig(0.1)
+    gradients = [ops.convert_to_tensor(g) for g in draw(1)]
+    optimizer.apply(gradients, variables)
+    with pytest.raises(ValueError, match="Mend `get_config`"):
+        initial_state(optimizer)
