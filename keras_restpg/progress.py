@@ -175,8 +175,11 @@ class _Line:
             dynamic_ncols=True,
             **bar,
         )
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self.ended = False
+        self._end = threading.Event()
+        self._thread = threading.Thread(
+            target=self._live, name="progress", daemon=True
+        )
 
     def __enter__(self):
         if not self.progress.quiet:
@@ -184,13 +187,14 @@ class _Line:
         return self
 
     def __exit__(self, *error):
-        self._ended.set()
+        self._end.set()
         if self._thread.is_alive():
             self._thread.join()
+        self.ended = True
         self._close()
 
     def _live(self):
-        while not self._ended.wait(_TICK):
+        while not self._end.wait(_TICK):
             if self.bar is not None:
                 self.bar.refresh()
             elif time.monotonic() - self.last >= self._pause():
@@ -304,11 +308,11 @@ class _Wait(_Line):
             self.progress._json(
                 event="waiting",
                 stage=self.name,
-                ended=self._ended.is_set(),
+                ended=self.ended,
                 seconds=round(spent, 1),
             )
         elif not self.progress.quiet:
-            more = "" if self._ended.is_set() else "…"
+            more = "" if self.ended else "…"
             self.progress._write(printable(f"{self.name}{more} {spent:.0f} s"))
         self.told = True
 

@@ -90,6 +90,9 @@ def write(options):
 
 
 def judge(options):
+    for path in (options.predictions, options.references):
+        if not os.path.exists(path):
+            raise InputError(f"{path}: there is no such file.")
     from keras_restpg.evaluation import predictions
 
     references = predictions.read_references(options.references)
