@@ -1,7 +1,7 @@
 """One live line a stage, and a stop that loses nothing.
 
-On a terminal a bar with done, total, rate and time left; elsewhere a line
-every half minute; as JSON where a program reads along.
+On a terminal and in a notebook a bar with done, total, rate and time left;
+elsewhere a line every half minute; as JSON where a program reads along.
 """
 
 import contextlib
@@ -9,12 +9,20 @@ import json
 import math
 import signal
 import sys
+import threading
 import time
+import warnings
 
 import tqdm
 
+from keras_restpg.errors import printable
+
 # Seconds between two lines where there is no terminal.
 _INTERVAL = 30.0
+# Seconds after which a wait is worth a line there.
+_PATIENCE = 5.0
+# Seconds between two looks of the thread that keeps a line alive.
+_TICK = 1.0
 
 
 class Stopped(Exception):
@@ -43,32 +51,47 @@ class Progress:
         self.seconds = {}
         self._running = []
         self._counted = time.monotonic()
+        self._bar = None if quiet or log_json else _bar_class(stream)
 
     def say(self, text, **values):
         """One line of news."""
         if self.log_json:
             self._json(event="message", text=text, **values)
         elif not self.quiet:
-            tqdm.tqdm.write(text, file=self.stream)
+            tqdm.tqdm.write(printable(text), file=self.stream)
 
-    @contextlib.contextmanager
     def stage(self, name, total, unit="it"):
-        """A line for one stage; yields an object with `advance`."""
-        self._count()
-        line = _Line(self, name, total, unit)
-        self._running.append(line)
-        try:
-            yield line
-        finally:
-            line.close()
-            self._count()
-            self._running.remove(line)
+        """A line for one stage; a context that yields an object with `advance`.
+
+        Args:
+            name: of the stage.
+            total: how much there is to do; None, or what is no positive
+                finite number: not known.
+            unit: what is counted, in the plural.
+        """
+        return self._shown(_Stage, name, total, unit)
+
+    def waiting(self, title):
+        """A line with the seconds that pass, for what has no steps to count.
+
+        Loading, embedding and compiling keep one waiting. On a terminal the
+        line is live; elsewhere it is there for what takes more than
+        seconds, at the start, every half minute and at the end. The line
+        ends where the context does, by an exception too.
+
+        Example:
+        ```python
+        with progress.waiting("loading the model"):
+            model = keras_hub.models.CausalLM.from_preset(preset)
+        ```
+        """
+        return self._shown(_Wait, title)
 
     def times(self):
         """`{stage: seconds}` up to now, stages that still run included.
 
-        The time of a stage inside another is the inner one's alone: together
-        they sum to the time that passed in stages.
+        The time of a stage, or a wait, inside another is the inner one's
+        alone: together they sum to the time that passed in stages.
         """
         self._count()
         return dict(self.seconds)
@@ -102,6 +125,18 @@ class Progress:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def _shown(self, kind, *arguments):
+        self._count()
+        line = kind(self, *arguments)
+        self._running.append(line)
+        try:
+            with line:
+                yield line
+        finally:
+            self._count()
+            self._running.remove(line)
+
     def _count(self):
         """Gives the time since the last count to the innermost stage."""
         now = time.monotonic()
@@ -113,29 +148,78 @@ class Progress:
 
     def _json(self, **values):
         values = {"time": round(time.time(), 3), **values}
-        text = json.dumps(_without_nan(values), allow_nan=False)
-        print(text, file=self.stream, flush=True)
+        self._write(json.dumps(_without_nan(values), allow_nan=False))
+
+    def _write(self, text):
+        # In one piece, as threads write too.
+        self.stream.write(text + "\n")
+        self.stream.flush()
 
 
 class _Line:
-    """The live line of one stage."""
+    """A line that a thread keeps alive, as the work itself may be silent.
 
-    def __init__(self, progress, name, total, unit):
+    Args:
+        progress: the `Progress` that it belongs to.
+        name: what the line is of.
+        **bar: arguments of tqdm, where there is a bar.
+    """
+
+    def __init__(self, progress, name, **bar):
         self.progress = progress
         self.name = name
-        self.total = total
-        self.unit = unit
-        self.done = self.known = 0
         self.begun = self.last = time.monotonic()
-        terminal = progress.stream.isatty()
-        shown = terminal and not progress.quiet and not progress.log_json
-        self.bar = shown and tqdm.tqdm(
-            total=total,
-            desc=name,
-            unit=unit,
+        self.bar = progress._bar and progress._bar(
+            desc=printable(name),
             file=progress.stream,
             dynamic_ncols=True,
+            **bar,
         )
+        self.ended = False
+        self._end = threading.Event()
+        self._thread = threading.Thread(
+            target=self._live, name="progress", daemon=True
+        )
+
+    def __enter__(self):
+        if not self.progress.quiet:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._end.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.ended = True
+        self._close()
+
+    def _live(self):
+        while not self._end.wait(_TICK):
+            if self.bar is not None:
+                self.bar.refresh()
+            elif time.monotonic() - self.last >= self._pause():
+                self._print()
+
+    def _pause(self):
+        """Seconds between two lines where there is no bar."""
+        return _INTERVAL
+
+    def _close(self):
+        if self.bar is not None:
+            self.bar.close()
+        elif not self.progress.quiet:
+            self._print()
+
+
+class _Stage(_Line):
+    """The line of work that is counted."""
+
+    def __init__(self, progress, name, total, unit):
+        self.total = total if _known(total) else None
+        self.unit = unit
+        self.done = self.known = 0
+        self.values = {}
+        super().__init__(progress, name, total=self.total, unit=unit)
 
     def advance(self, count=1, fresh=True, **values):
         """Adds to what is done.
@@ -148,12 +232,13 @@ class _Line:
         """
         self.done += count
         self.known += 0 if fresh else count
-        if self.bar:
+        self.values = _rounded(values)
+        if self.bar is not None:
             if values:
-                self.bar.set_postfix(_rounded(values), refresh=False)
+                self.bar.set_postfix(self.values, refresh=False)
             self._move(count, fresh)
-        elif time.monotonic() - self.last >= _INTERVAL:
-            self._print(values)
+        elif time.monotonic() - self.last >= self._pause():
+            self._print()
 
     def _move(self, count, fresh):
         if fresh:
@@ -164,17 +249,13 @@ class _Line:
         self.bar.last_print_n += count
         self.bar.refresh()
 
-    def close(self):
-        if self.bar:
-            self.bar.close()
-        else:
-            self._print({})
+    def _close(self):
+        self.values = {}  # They were those of a part of it.
+        super()._close()
 
-    def _print(self, values):
+    def _print(self):
         self.last = time.monotonic()
         spent = self.last - self.begun
-        rate = (self.done - self.known) / max(spent, 1e-9)
-        values = _rounded(values)
         if self.progress.log_json:
             self.progress._json(
                 event="progress",
@@ -182,18 +263,84 @@ class _Line:
                 done=self.done,
                 total=self.total,
                 seconds=round(spent, 1),
-                **values,
+                **self.values,
             )
-            return
-        if self.progress.quiet:
-            return
-        left = (self.total - self.done) / max(rate, 1e-9)
-        parts = [f"{self.name}: {self.done}/{self.total} {self.unit}"]
-        parts.append(f"{rate:.1f}/s, {spent:.0f} s")
-        if 0 < left < 1e6:
-            parts.append(f"{left:.0f} s left")
-        parts += [f"{name} {value}" for name, value in values.items()]
-        print(", ".join(parts), file=self.progress.stream, flush=True)
+        elif not self.progress.quiet:
+            parts = [*self._counts(spent), *self._beside()]
+            self.progress._write(printable(", ".join(parts)))
+
+    def _counts(self, spent):
+        of = "" if self.total is None else f"/{self.total}"
+        yield f"{self.name}: {self.done}{of} {self.unit}"
+        fresh = self.done - self.known
+        if fresh > 0 < spent:
+            yield _rate(fresh / spent, self.unit)
+        yield f"{spent:.0f} s"
+        if fresh > 0 < spent and self.total is not None:
+            left = (self.total - self.done) * spent / fresh
+            if left > 0:
+                yield f"{left:.0f} s left"
+
+    def _beside(self):
+        return [f"{name} {value}" for name, value in self.values.items()]
+
+
+class _Wait(_Line):
+    """The line of work that has no steps."""
+
+    def __init__(self, progress, name):
+        self.told = False
+        super().__init__(progress, name, bar_format="{desc}: {elapsed}")
+        if progress.log_json:
+            self._print()
+
+    def _pause(self):
+        return _INTERVAL if self.told else _PATIENCE
+
+    def _close(self):
+        if self.bar is not None or self.told:
+            super()._close()
+
+    def _print(self):
+        self.last = time.monotonic()
+        spent = self.last - self.begun
+        if self.progress.log_json:
+            self.progress._json(
+                event="waiting",
+                stage=self.name,
+                ended=self.ended,
+                seconds=round(spent, 1),
+            )
+        elif not self.progress.quiet:
+            more = "" if self.ended else "…"
+            self.progress._write(printable(f"{self.name}{more} {spent:.0f} s"))
+        self.told = True
+
+
+def _bar_class(stream):
+    """The `tqdm` of a terminal or a notebook; None where there is neither."""
+    if (stream or sys.stderr).isatty():
+        return tqdm.tqdm
+    if stream is not None or "ipykernel" not in sys.modules:
+        return None
+    with warnings.catch_warnings():
+        # Without ipywidgets it is a bar of characters, which will do.
+        warnings.simplefilter("ignore", tqdm.TqdmWarning)
+        from tqdm.auto import tqdm as notebook
+    return notebook
+
+
+def _known(total):
+    return total is not None and math.isfinite(total) and total > 0
+
+
+def _rate(rate, unit):
+    """Steps in a second or, where they are slower, the seconds of a step."""
+    if rate >= 1:
+        return f"{rate:.1f}/s"
+    seconds = 1 / rate
+    digits = 1 if seconds < 10 else 0
+    return f"{seconds:.{digits}f} s/{unit.removesuffix('s')}"
 
 
 def _rounded(values):

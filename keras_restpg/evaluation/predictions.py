@@ -19,7 +19,7 @@ from rouge_score.tokenizers import DefaultTokenizer
 
 from keras_restpg import prompts
 from keras_restpg.data import longlamp, reading
-from keras_restpg.data.words import WordTokenizer, words
+from keras_restpg.data.words import words
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.metrics import meteor
 from keras_restpg.records import ALL, Example
@@ -29,7 +29,7 @@ from keras_restpg.store.files import Files
 from keras_restpg.tables import as_text
 
 # How ROUGE splits texts: as rouge-score does, or into words of any script.
-_TOKENIZERS = {"rouge": None, "words": WordTokenizer()}
+_TOKENIZERS = ("rouge", "words")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _rows(pairs, answers, synonyms, tokenizer):
     answers = [answer or "" for answer in answers]
     columns = {}
     for kind in ("rouge1", "rougeL"):
-        compare = RougeReward(kind, tokenizer=_TOKENIZERS[tokenizer]).compare
+        compare = RougeReward(kind, tokenizer=tokenizer).compare
         columns[kind] = map(compare, expected, answers)
     columns["meteor"] = meteor(expected, answers, synonyms).tolist()
     rows = []

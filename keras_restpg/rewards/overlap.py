@@ -58,7 +58,6 @@ class RougeReward(Reward):
         self.measure = measure
         self.use_stemmer = use_stemmer
         self.tokenizer = tokenizer
-        self.settings = [kind, measure, use_stemmer]
         self._tokenizer = _tokenizer(tokenizer, use_stemmer)
         self._scorer = rouge_scorer.RougeScorer(
             [kind], tokenizer=self._tokenizer

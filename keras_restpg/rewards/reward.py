@@ -156,22 +156,6 @@ class Judging(Reward):
         raise NotImplementedError
 
 
-def description(part):
-    """What tells a reward, or a part of one, from another, as JSON values."""
-    if isinstance(part, list | tuple):
-        return [description(each) for each in part]
-    if part is None or isinstance(part, str | int | float):
-        return part
-    named = part if hasattr(part, "__qualname__") else type(part)
-    name = f"{named.__module__}.{named.__qualname__}"
-    # Models have a configuration too, of which there is more to know.
-    if not hasattr(part, "score"):
-        return name
-    config = part.get_config() if hasattr(part, "get_config") else {}
-    own = getattr(part, "settings", None)
-    return [name, own, {k: description(v) for k, v in config.items()}]
-
-
 def judgements(reward, examples, answers):
     """A `Judgement` of each answer, from any reward.
 

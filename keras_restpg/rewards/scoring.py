@@ -6,13 +6,12 @@ not judge gets 0, its reason and what the judge said.
 """
 
 from keras_restpg import prompts
-from keras_restpg.records import Score
+from keras_restpg.records import NO_JUDGEMENT, Score
 from keras_restpg.rewards.combine import as_reward
 from keras_restpg.rewards.reward import check_aligned, judgements
 
 NO_ANSWER_SENTENCE = "no answer sentence"
 EMPTY_ANSWER = "empty answer"
-NO_JUDGEMENT = "no judgement"
 
 
 def score_samples(reward, examples, samples, reasoning):

@@ -175,7 +175,7 @@ def make_reward(recipe, folder=None):
             api_key=os.environ.get(API_KEY),
             timeout=settings.timeout,
             retries=settings.retries,
-            cache=_local(folder, "replies.jsonl"),
+            cache=_local(folder, "replies.sqlite3"),
         )
     reward = rewards.RougeReward(settings.kind)
     if not settings.cutoffs:

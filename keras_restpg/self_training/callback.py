@@ -224,9 +224,6 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         self._check_steps()
         border.check(self.model, self._beside())
         self._note_parts()
-        optimizer = self.model.optimizer
-        if not optimizer.built:
-            optimizer.build(self.model.trainable_variables)
         self.model.base.keep(self.run, self._folder, self.model)
         self.checkpoints.sweep()
         settings = self.settings

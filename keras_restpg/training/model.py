@@ -80,7 +80,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer())
     model.fit(
-        training.batches(),
+        training.stream(),
         steps_per_epoch=training.steps_per_epoch,
         epochs=training.epochs,
         callbacks=[training],
@@ -158,6 +158,12 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
                 that the optimizer was built with.
         """
         self._build_optimizer()
+        found = inspect.signature(super().fit).bind(*args, **kwargs)
+        given = found.arguments.get("callbacks")
+        # Self-training looks at what stands beside it (`border.check`).
+        inside = getattr(given, "callbacks", given) or []
+        many = isinstance(inside, list | tuple)
+        self.callbacks_of_fit = tuple(inside) if many else (inside,)
         return super().fit(*args, **kwargs)
 
     def train_on_batch(self, *args, **kwargs):
@@ -205,15 +211,6 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
                     f"False`. Received: {layer.path} in "
                     f"{layer.quantization_mode}"
                 )
-
-    def fit(self, *args, **kwargs):
-        """As in Keras; `callbacks_of_fit` are those it was given."""
-        found = inspect.signature(super().fit).bind(*args, **kwargs)
-        given = found.arguments.get("callbacks")
-        inside = getattr(given, "callbacks", given) or []
-        many = isinstance(inside, list | tuple)
-        self.callbacks_of_fit = tuple(inside) if many else (inside,)
-        return super().fit(*args, **kwargs)
 
     @property
     def metrics(self):

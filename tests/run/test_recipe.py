@@ -24,6 +24,7 @@ def test_defaults_are_the_papers():
     sampling, training = default.sampling, default.training
     assert (sampling.num_samples, sampling.temperature) == (32, 0.7)
     assert (sampling.max_prompt_tokens, sampling.max_new_tokens) == (5120, 1536)
+    optimizer = default.optimizer
     assert (optimizer.learning_rate, optimizer.warmup_steps) == (5e-6, 250)
     assert (training.steps, training.batch_size) == (10_000, 64)
     assert (default.selection.tau, default.selection.max_per_input) == (1, 10)

@@ -1,0 +1,193 @@
+"""One function for each command; each takes the parsed options.
+
+A command first looks at what can be wrong with its arguments, and only then
+imports what loads a backend: that takes seconds, a wrong path an instant.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+from keras_restpg.errors import InputError, printable
+
+
+def demo(options):
+    from keras_restpg.demo import demo
+
+    progress = _progress(options)
+    kind = "full" if options.full else "quick" if options.quick else "default"
+    out = options.out or f"runs/demo-{kind}-{options.judge}-{options.seed}"
+    with _stop_message(options.again):
+        if options.full:
+            _print(demo.full(out, options.seed, progress, options.judge))
+            return
+        size = demo.QUICK if options.quick else demo.DEFAULT
+        world = demo.Demo(out, options.seed, size, progress, options.judge)
+        world.run()
+    _print(world.summary())
+
+
+def run(options):
+    from keras_restpg.run import recipe as recipes
+
+    recipe = recipes.load(options.recipe).with_settings(options.set)
+    out = options.out or f"runs/{pathlib.Path(options.recipe).stem}"
+    _check_paths(recipe, out)
+    from keras_restpg.evaluation.tables import main_table
+    from keras_restpg.run.rest_pg import RestPG
+    from keras_restpg.tables import as_text
+
+    run = RestPG(
+        recipe,
+        out,
+        progress=_progress(options),
+        tensorboard=options.tensorboard,
+        allow_backend_change=options.allow_backend_change,
+    )
+    with _stop_message(options.again):
+        results = run.run()
+    if results:
+        _print(as_text(main_table(results, run.splits["test"])))
+    _print(f"Report: {out}/report.html")
+
+
+def recipe(options):
+    from keras_restpg.run.recipe import Recipe
+
+    print(Recipe().to_toml(), end="")
+
+
+def status(options):
+    from keras_restpg.run.status import status
+
+    _print(status(options.out, options.verify))
+
+
+def write(options):
+    from keras_restpg.data.reading import texts
+
+    documents = texts(options.documents)
+    _check_finished(options.out)
+    progress = _progress(options)
+    with progress.waiting("loading the model"):
+        from keras_restpg.run.writer import PersonalizedWriter
+
+        writer = PersonalizedWriter.from_run(options.out)
+    with progress.waiting("writing"):
+        drafts = writer.drafts(
+            options.prompt, documents, options.drafts, options.seed
+        )
+    for draft in drafts:
+        if draft.reasoning:
+            _print(f"{draft.reasoning}\n")
+        _print(draft.answer or draft.text)
+
+
+def judge(options):
+    for path in (options.predictions, options.references):
+        if not os.path.exists(path):
+            raise InputError(f"{path}: there is no such file.")
+    from keras_restpg.evaluation import predictions
+
+    references = predictions.read_references(options.references)
+    predictions.read_predictions(options.predictions)
+    if options.out and os.path.isdir(options.out):
+        raise InputError(f"{options.out} is a folder; --out must be a file.")
+    progress, reward = _progress(options), None
+    if options.preset:
+        _check_preset(options.preset)
+        with progress.waiting("loading the judge"):
+            from keras_restpg.rewards import LLMJudge
+            from keras_restpg.run.build import load_preset
+
+            reward = LLMJudge(load_preset(options.preset, "bfloat16"))
+    with progress.waiting("judging"):
+        scored = predictions.score_file(
+            options.predictions, references, reward, options.reasoning
+        )
+    _print(scored.table())
+    if options.out:
+        scored.save(options.out)
+
+
+def contriever(options):
+    _check_folder(options.source)
+    from keras_restpg.retrieval.contriever import convert
+
+    convert(options.source, options.target)
+    _print(f"Set retrieval.preset = {options.target!r} in the recipe.")
+
+
+def stats(options):
+    from keras_restpg.data.stats import table
+
+    _print(table(options.folder))
+
+
+def _print(text):
+    """For texts that hold what files, servers or models gave."""
+    print(printable(text))
+
+
+def _progress(options):
+    from keras_restpg.progress import Progress
+
+    return Progress(options.quiet, options.log_json)
+
+
+def _check_paths(recipe, out):
+    """What a recipe names on this machine, as far as a look can tell."""
+    if not recipe.data.folder:
+        raise InputError(
+            "data.folder is not set. Set it in the recipe or with --set "
+            "data.folder=PATH."
+        )
+    if "://" not in recipe.data.folder:
+        _check_folder(recipe.data.folder)
+    _check_preset(recipe.model.preset)
+    if recipe.retrieval.method in ("contriever", "dense"):
+        _check_preset(recipe.retrieval.preset)
+    if recipe.reward.kind == "judge":
+        _check_preset(recipe.reward.preset)
+    if os.path.isfile(out):
+        raise InputError(f"{out} is a file; a run needs a folder.")
+
+
+def _check_preset(preset):
+    """A preset that can't be a name must be a folder."""
+    if preset.startswith(("/", "./", "../")):
+        _check_folder(preset)
+
+
+def _check_folder(path):
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: there is no such folder.")
+
+
+def _check_finished(folder):
+    from keras_restpg.store import RunDirectory
+
+    run = RunDirectory(folder)
+    unfinished = run.files.local and not pathlib.Path(folder, "model").is_dir()
+    if unfinished or run.recipe() is None:
+        raise InputError(
+            f"{folder} holds no finished run: recipe.toml or model/ is "
+            "missing. Finish it with `keras-restpg run`."
+        )
+
+
+@contextlib.contextmanager
+def _stop_message(command):
+    """Says how to go on where the user stopped a run."""
+    from keras_restpg.progress import Stopped
+
+    try:
+        yield
+    except Stopped:
+        print(
+            "Stopped; what was saved is kept. Go on with the same command: "
+            f"{command}",
+            file=sys.stderr,
+        )
+        raise SystemExit(130) from None
