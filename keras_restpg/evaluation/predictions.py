@@ -13,6 +13,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import warnings
 
 import numpy as np
 from rouge_score.tokenizers import DefaultTokenizer
@@ -21,10 +22,9 @@ from keras_restpg import prompts
 from keras_restpg.data import longlamp, reading
 from keras_restpg.data.words import words
 from keras_restpg.errors import InputError
-from keras_restpg.evaluation.metrics import meteor
+from keras_restpg.evaluation.metrics import overlap_metrics
 from keras_restpg.records import ALL, Example
 from keras_restpg.rewards import scoring
-from keras_restpg.rewards.overlap import RougeReward
 from keras_restpg.store.files import Files
 from keras_restpg.tables import as_text
 
@@ -233,11 +233,11 @@ def _objects(path):
 def _rows(pairs, answers, synonyms, tokenizer):
     expected = [example.expected for example, _ in pairs]
     answers = [answer or "" for answer in answers]
-    columns = {}
-    for kind in ("rouge1", "rougeL"):
-        compare = RougeReward(kind, tokenizer=tokenizer).compare
-        columns[kind] = map(compare, expected, answers)
-    columns["meteor"] = meteor(expected, answers, synonyms).tolist()
+    with warnings.catch_warnings():
+        # Texts without words are told of in the notes.
+        warnings.simplefilter("ignore", UserWarning)
+        found = overlap_metrics(expected, answers, synonyms, tokenizer)
+    columns = {name: values.tolist() for name, values in found.items()}
     rows = []
     for (example, _), *values in zip(pairs, *columns.values(), strict=True):
         metrics = dict(zip(columns, values, strict=True))
