@@ -20,8 +20,11 @@ the prompt is read once. The batch size still counts outputs.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 from keras_restpg.errors import InputError
+from keras_restpg.model.text import Codec
+from keras_restpg.records import TrainingExample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Tokens:
     outputs: tuple[tuple[int, ...], ...]
     rewards: tuple[float, ...]
 
-    def parts(self, most):
+    def parts(self, most: int) -> list["Tokens"]:
         """The same outputs in `Tokens` of at most `most`, evenly."""
         count = len(self.outputs)
         size = -(-count // -(-count // most))
@@ -43,7 +46,12 @@ class Tokens:
         ]
 
 
-def tokenize(examples, codec, max_prompt_tokens, max_new_tokens):
+def tokenize(
+    examples: Iterable[TrainingExample],
+    codec: Codec,
+    max_prompt_tokens: int,
+    max_new_tokens: int,
+) -> list[Tokens]:
     """`TrainingExample`s as `Tokens`.
 
     Args:
@@ -72,7 +80,9 @@ def tokenize(examples, codec, max_prompt_tokens, max_new_tokens):
     return tokens
 
 
-def _outputs(example, codec, limit):
+def _outputs(
+    example: TrainingExample, codec: Codec, limit: int
+) -> tuple[tuple[int, ...], ...]:
     """Each output's tokens: as sampled, else those of its text and `<eos>`."""
     sampled = example.token_ids or ((),) * len(example.outputs)
     return tuple(
