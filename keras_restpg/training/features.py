@@ -56,7 +56,7 @@ def tokenize(
 
     Args:
         examples: `TrainingExample`s.
-        codec: has `encode`, `encode_prompt` and `end_id`.
+        codec: the model's; its `encode`, `encode_prompt` and `end_id` are used.
         max_prompt_tokens: longest prompt allowed.
         max_new_tokens: outputs are cut here, then without `<eos>`, so that
             the model does not learn to end where it was cut.
