@@ -97,19 +97,27 @@ def fill(args, model, run, checkpoints):
         )
         stored.put(f"{start // SHARD:05d}", samples)
         judged.put(f"{start // SHARD:05d}", scores)
-    run.stage("sft/weights", "one")
-    checkpoints.save(0, "sft", model, 0.5)
+    (stage,) = checkpoints.stages
+    stage.claim_weights()
+    checkpoints.save(0, stage, model, 0.5)
 
 
-def resume(folder, recipe, model, fingerprints):
+def stages(run):
+    """The one stage that is trained."""
+    from keras_restpg.store.stage import Stage
+
+    return [Stage(run, "sft", {"data": "one"})]
+
+
+def resume(folder, model):
     """Seconds until what `fill` left is read back."""
     from keras_restpg.records import Sample, Score
     from keras_restpg.store import RunDirectory
     from keras_restpg.store.checkpoints import Checkpoints
 
     begun = time.perf_counter()
-    with RunDirectory(folder).open(recipe) as run:
-        checkpoints = Checkpoints(run, fingerprints, 1)
+    with RunDirectory(folder).open() as run:
+        checkpoints = Checkpoints(run, stages(run), 1)
         if checkpoints.epoch != 1:
             raise RuntimeError("the run directory was not filled")
         for name, cls in (("samples", Sample), ("scores", Score)):
@@ -133,7 +141,6 @@ def main():
         resumed=100_000,
         folder=tempfile.gettempdir(),
     )
-    from keras_restpg.run.recipe import Recipe
     from keras_restpg.store import RunDirectory
     from keras_restpg.store.checkpoints import Checkpoints
     from keras_restpg.training.model import RewardWeightedLM
@@ -143,13 +150,12 @@ def main():
     model = RewardWeightedLM(causal_lm)
     model.compile(optimizer=paper_optimizer())
     model.optimizer.build(model.trainable_variables)
-    recipe, fingerprints = Recipe(), {"sft": "one"}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        with RunDirectory(f"{folder}/sampling").open(recipe) as run:
+        with RunDirectory(f"{folder}/sampling").open() as run:
             seconds, spent = overhead(args, causal_lm, run)
-        with RunDirectory(f"{folder}/resumed").open(recipe) as run:
-            fill(args, model, run, Checkpoints(run, fingerprints, 1))
-        resumed = resume(f"{folder}/resumed", recipe, model, fingerprints)
+        with RunDirectory(f"{folder}/resumed").open() as run:
+            fill(args, model, run, Checkpoints(run, stages(run), 1))
+        resumed = resume(f"{folder}/resumed", model)
     common.report(
         "store",
         args,

@@ -17,41 +17,39 @@ import keras_restpg as restpg  # noqa: E402
 from keras_restpg.demo.world import World  # noqa: E402
 from keras_restpg.demo.world.tokenizer import tokenizer_proto  # noqa: E402
 from keras_restpg.model.scratch import make_gemma  # noqa: E402
-from keras_restpg.run.recipe import from_dict  # noqa: E402
+from keras_restpg.run.recipe import Model  # noqa: E402
 
 folder = sys.argv[1] if len(sys.argv) > 1 else "runs/in-fit"
-recipe = from_dict(
-    {
-        "iterations": 1,
-        "model": {"hidden_dim": 32, "intermediate_dim": 64, "head_dim": 8},
-        "sampling": {
-            "num_samples": 4,
-            "max_prompt_tokens": 160,
-            "max_new_tokens": 48,
-        },
-        "selection": {"tau": 0.1},
-        "training": {"steps": 20, "warmup_steps": 2, "batch_size": 32},
-        "evaluation": {"validate_every": 10},
-    }
+settings = restpg.Settings(
+    iterations=1,
+    num_samples=4,
+    max_prompt_tokens=160,
+    max_new_tokens=48,
+    tau=0.1,
+    steps=20,
+    batch_size=32,
+    validate_every=10,
 )
 world = World(seed=1, users=(64, 16, 16))
 examples = world.examples("train")
 templates = [restpg.prompts.REASONING_PROMPT, restpg.prompts.REASONING_OUTPUT]
-causal_lm = make_gemma(tokenizer_proto(templates), recipe.model, seed=1)
+size = Model(hidden_dim=32, intermediate_dim=64, head_dim=8)
+causal_lm = make_gemma(tokenizer_proto(templates), size, seed=1)
 
 model = restpg.RewardWeightedLM(causal_lm)
 model.compile(optimizer=keras.optimizers.Adam(3e-3, global_clipnorm=1.0))
-with restpg.RunDirectory(folder).open(recipe) as run:
+with restpg.RunDirectory(folder).open() as run:
     training = restpg.SelfTrainingCallback(
         examples,
-        judge=world.reward,
+        reward=world.reward,
         validation=world.examples("validation"),
-        reasoning=[world.teacher(example) for example in examples],
-        recipe=recipe,
+        teacher=[world.teacher(example) for example in examples],
+        settings=settings,
         run=run,
     )
+    training.set_model(model)
     model.fit(
-        training.batches(),
+        training.stream(),
         steps_per_epoch=training.steps_per_epoch,
         epochs=training.epochs,
         initial_epoch=training.initial_epoch,

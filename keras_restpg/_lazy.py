@@ -1,9 +1,13 @@
 """Public names that load their module on first use."""
 
 import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
-def lazy(package, public):
+def lazy(
+    package: str, public: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package.
 
     Args:

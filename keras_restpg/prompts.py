@@ -6,6 +6,7 @@ it is.
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 from keras_restpg.errors import InputError
 
@@ -118,13 +119,15 @@ can affect the expected output.
 SEPARATOR = "|"
 
 
-def fill(template, **values):
+def fill(template: str, **values: str) -> str:
     """`template` with each `{name}` replaced, in one pass."""
     pattern = "|".join(r"\{" + re.escape(name) + r"\}" for name in values)
     return re.sub(pattern, lambda m: values[m.group()[1:-1]], template)
 
 
-def personalized_prompt(prompt, documents, reasoning, connector=""):
+def personalized_prompt(
+    prompt: str, documents: Sequence[str], reasoning: bool, connector: str = ""
+) -> str:
     """The model's input, of Figure 8 or as LongLaMP's own code has it.
 
     Args:
@@ -144,12 +147,12 @@ def personalized_prompt(prompt, documents, reasoning, connector=""):
     )
 
 
-def join_output(reasoning, answer):
+def join_output(reasoning: str, answer: str) -> str:
     """The output of Figure 8 that the model learns to write."""
     return fill(REASONING_OUTPUT, reasoning=reasoning, answer=answer)
 
 
-def split_output(text):
+def split_output(text: str) -> tuple[str, str] | None:
     """The reasoning and the answer in an output of Figure 8's form.
 
     The first occurrence of the answer sentence counts: whatever follows is
@@ -166,7 +169,7 @@ def split_output(text):
     return before.replace(SUMMARY_SENTENCE, "", 1).strip(), answer
 
 
-def final_answer(text, reasoning):
+def final_answer(text: str, reasoning: bool) -> str | None:
     """The part of an output that is judged, or None where there is none.
 
     Args:
@@ -181,8 +184,13 @@ def final_answer(text, reasoning):
 
 
 def fit_prompt(
-    prompt, documents, reasoning, max_tokens, count_tokens, connector=""
-):
+    prompt: str,
+    documents: Sequence[str],
+    reasoning: bool,
+    max_tokens: int,
+    count_tokens: Callable[[str], int],
+    connector: str = "",
+) -> str:
     """A personalised prompt of at most `max_tokens` tokens.
 
     Where all documents do not fit, the lowest ranked go first and the last
@@ -201,7 +209,7 @@ def fit_prompt(
         InputError: the instruction alone is longer than `max_tokens`.
     """
 
-    def fits(texts):
+    def fits(texts: Sequence[str]) -> str | None:
         text = personalized_prompt(prompt, texts, reasoning, connector)
         return text if count_tokens(text) <= max_tokens else None
 
@@ -220,7 +228,11 @@ def fit_prompt(
     )
 
 
-def _longest(fits, whole, document):
+def _longest(
+    fits: Callable[[Sequence[str]], str | None],
+    whole: Sequence[str],
+    document: str,
+) -> str | None:
     """The prompt with the most of one more document, or None."""
     low, high, best = 0, len(document), None
     while low < high:
@@ -234,7 +246,7 @@ def _longest(fits, whole, document):
     return best
 
 
-def _whole_words(text, end):
+def _whole_words(text: str, end: int) -> str:
     """The beginning of a text without its last, cut word.
 
     Where there is no space, as in Chinese, the last letter is cut off.

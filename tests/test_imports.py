@@ -99,3 +99,47 @@ def test_every_public_name_exists():
 
     for name in keras_restpg.__all__:
         assert getattr(keras_restpg, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Adafactor'"):
+        _ = keras_restpg.Adafactor
+
+
+LAZY = [
+    path
+    for path in sorted(PACKAGE.rglob("__init__.py"))
+    if "_lazy" in path.read_text()
+]
+
+
+def tables(path):
+    """What an `__init__` loads on first use, and what type checkers see.
+
+    Both as `{public name: the module that it comes from}`.
+    """
+    package = ".".join(path.parent.relative_to(PACKAGE.parent).parts)
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_PUBLIC":
+            lazy = {
+                name: package if name == module else f"{package}.{module}"
+                for name, module in ast.literal_eval(node.value).items()
+            }
+        elif isinstance(node, ast.If) and node.test.id == "TYPE_CHECKING":
+            # `as` makes a name public in a package with `py.typed`.
+            seen = {
+                alias.asname: line.module
+                for line in node.body
+                for alias in line.names
+                if alias.asname == alias.name
+            }
+    return lazy, seen
+
+
+def test_five_packages_load_names_on_first_use():
+    rooms = [path.parent.name for path in LAZY]
+    wanted = ["data", "evaluation", "keras_restpg", "retrieval", "rewards"]
+    assert sorted(rooms) == wanted
+
+
+@pytest.mark.parametrize("path", LAZY, ids=lambda p: p.parent.name)
+def test_type_checkers_see_the_names_that_load_on_first_use(path):
+    lazy, seen = tables(path)
+    assert seen == lazy

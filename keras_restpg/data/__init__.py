@@ -3,6 +3,8 @@
 Names load on first use: readers of formats that are not used cost nothing.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_restpg._lazy import lazy
 
 _PUBLIC = {
@@ -21,5 +23,21 @@ _PUBLIC = {
     "stream_longlamp": "longlamp",
 }
 
-__all__ = list(_PUBLIC)
-__getattr__, __dir__ = lazy(__name__, _PUBLIC)
+# What type checkers and editors see.
+if TYPE_CHECKING:
+    from keras_restpg.data.avocado import build_email_task as build_email_task
+    from keras_restpg.data.guard import drop_near_copies as drop_near_copies
+    from keras_restpg.data.guard import scrub as scrub
+    from keras_restpg.data.longlamp import load_folder as load_folder
+    from keras_restpg.data.longlamp import load_longlamp as load_longlamp
+    from keras_restpg.data.longlamp import stream_longlamp as stream_longlamp
+    from keras_restpg.data.own import Columns as Columns
+    from keras_restpg.data.own import hold_out as hold_out
+    from keras_restpg.data.own import load_csv as load_csv
+    from keras_restpg.data.own import load_documents as load_documents
+    from keras_restpg.data.own import load_jsonl as load_jsonl
+    from keras_restpg.data.own import load_parquet as load_parquet
+    from keras_restpg.data.own import split_by_user as split_by_user
+else:
+    __all__ = list(_PUBLIC)
+    __getattr__, __dir__ = lazy(__name__, _PUBLIC)

@@ -3,6 +3,8 @@
 Names load on first use.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_restpg._lazy import lazy
 
 _PUBLIC = {
@@ -15,5 +17,19 @@ _PUBLIC = {
     "write_report": "report",
 }
 
-__all__ = list(_PUBLIC)
-__getattr__, __dir__ = lazy(__name__, _PUBLIC)
+# What type checkers and editors see.
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.judge_validation import agreement as agreement
+    from keras_restpg.evaluation.judge_validation import (
+        sensitivity as sensitivity,
+    )
+    from keras_restpg.evaluation.metrics import (
+        overlap_metrics as overlap_metrics,
+    )
+    from keras_restpg.evaluation.predictions import score_file as score_file
+    from keras_restpg.evaluation.report import write_report as write_report
+    from keras_restpg.evaluation.significance import paired_p as paired_p
+    from keras_restpg.evaluation.tables import main_table as main_table
+else:
+    __all__ = list(_PUBLIC)
+    __getattr__, __dir__ = lazy(__name__, _PUBLIC)

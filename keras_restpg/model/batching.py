@@ -6,6 +6,8 @@ its quarters.
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 _FIRST = 64
 # Tokens of prompts that are read at once: activations of more leave a CPU's
@@ -13,7 +15,7 @@ _FIRST = 64
 _READ = 2048
 
 
-def ladder(limit):
+def ladder(limit: int) -> list[int]:
     """Lengths 64, 96, 128, 192, … up to and with `limit`: at most a third of
     a padded prompt is padding."""
     lengths, base = [], _FIRST
@@ -23,12 +25,12 @@ def ladder(limit):
     return [length for length in lengths if length < limit] + [limit]
 
 
-def bucket(length, limit):
+def bucket(length: int, limit: int) -> int:
     """The smallest length of the ladder that holds `length` tokens."""
     return next(step for step in ladder(limit) if step >= length)
 
 
-def stages(limit):
+def stages(limit: int) -> list[int]:
     """Sizes that a row's cache grows through: 128, 512, … up to `limit`."""
     sizes, size = [], 128
     while size < limit:
@@ -37,7 +39,7 @@ def stages(limit):
     return [*sizes, limit]
 
 
-def quarters(size):
+def quarters(size: int) -> list[int]:
     """Sizes from `size` down to 1, each a quarter of the one before."""
     found = [size]
     while found[-1] > 1:
@@ -45,17 +47,17 @@ def quarters(size):
     return found
 
 
-def least(size, needed):
+def least(size: int, needed: int) -> int:
     """The smallest of `quarters(size)` that is at least `needed`."""
     return min(each for each in quarters(size) if each >= needed)
 
 
-def read_together(size, length):
+def read_together(size: int, length: int) -> int:
     """How many of `size` prompts of a length are read at once."""
     return min(size, power_of_two(_READ // length))
 
 
-def power_of_two(number):
+def power_of_two(number: int) -> int:
     """The largest power of two that is at most `number`, at least 1."""
     return 1 << max(int(number).bit_length() - 1, 0)
 
@@ -95,7 +97,7 @@ class Costs:
     row: int
 
     @classmethod
-    def of(cls, backbone, new_tokens):
+    def of(cls, backbone: Any, new_tokens: int) -> "Costs":
         size = 2 if "16" in str(backbone.compute_dtype) else 4
         layers = backbone.num_layers
         kept = 2 * layers * backbone.num_key_value_heads * backbone.head_dim
@@ -109,7 +111,14 @@ class Costs:
         )
 
 
-def plan(lengths, num_samples, limit, costs, budget, max_rows):
+def plan(
+    lengths: Sequence[int],
+    num_samples: int,
+    limit: int,
+    costs: Costs,
+    budget: int,
+    max_rows: int,
+) -> list[Group]:
     """Groups that cover `num_samples` samples of every prompt.
 
     Args:
@@ -147,7 +156,7 @@ def plan(lengths, num_samples, limit, costs, budget, max_rows):
     return groups
 
 
-def _chunks(items, most):
+def _chunks(items: list[int], most: int) -> Iterator[tuple[list[int], int]]:
     """Runs of `most` items, the rest in quarters, each three quarters full.
 
     Yields:

@@ -5,6 +5,8 @@ where the most probable word is taken (temperature 0).
 """
 
 import typing
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,18 +28,20 @@ class State(typing.NamedTuple):
         cache: the rows' keys and values, as `prefix.Memory.as_tree`.
     """
 
-    step: object
-    last: object
-    tokens: object
-    log_probs: object
-    finished: object
-    cache: object
+    step: Any
+    last: Any
+    tokens: Any
+    log_probs: Any
+    finished: Any
+    cache: Any
 
 
 class Decoder:
     """Compiled functions over one model; one compilation for each shape."""
 
-    def __init__(self, backbone, stop_ids, top_k=0):
+    def __init__(
+        self, backbone: Any, stop_ids: Iterable[int], top_k: int = 0
+    ) -> None:
         self.backbone = backbone
         self.stop_ids = tuple(stop_ids)
         self.top_k = top_k
@@ -47,7 +51,7 @@ class Decoder:
         self.advance = backend.compiled(self._advance, variables, donate=True)
         self.select = backend.compiled(_select, [])
 
-    def start(self, tokens, log_probs, places):
+    def start(self, tokens: Any, log_probs: Any, places: int) -> State:
         """The `State` after the first token (P, R), with room for `places`."""
         prompts, rows = tokens.shape
         cache = prefix.empty_cache(self.backbone, prompts, rows, places)
@@ -210,7 +214,7 @@ def _select(behind, lengths, prompts, rows, state):
     return behind, tuple(selected), of_prompts(lengths)
 
 
-def grown(state, places):
+def grown(state: State, places: int) -> State:
     """`state` with room for `places` tokens in each row."""
     state = State(*state)
     more = places - state.tokens.shape[2]

@@ -4,6 +4,10 @@ A batch is as long as its longest text, rounded up, so that short texts don't
 pay for long ones and a model compiles for few shapes.
 """
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import keras
 import numpy as np
 from keras import ops
 
@@ -26,12 +30,20 @@ class BucketedEmbedder:
         rows: rows of a batch; None: as many as make a good one.
     """
 
-    def __init__(self, function, variables, limit, rows=None):
+    def __init__(
+        self,
+        function: Callable[[dict[str, Any]], Any],
+        variables: Sequence[keras.Variable],
+        limit: int,
+        rows: int | None = None,
+    ) -> None:
         self.rows = rows
         self.lengths = [n for n in _LENGTHS if n < limit] + [limit]
         self._call = backend.compiled(function, variables)
 
-    def __call__(self, inputs, counts):
+    def __call__(
+        self, inputs: Mapping[str, np.ndarray], counts: np.ndarray
+    ) -> np.ndarray:
         """Vectors float32 (n, width).
 
         Args:
@@ -80,7 +92,7 @@ class TextEmbedder:
         embedder: a `keras_hub.models.TextEmbedder` with a preprocessor.
     """
 
-    def __init__(self, embedder):
+    def __init__(self, embedder: Any) -> None:
         self.preprocessor = embedder.preprocessor
         self._embed = BucketedEmbedder(
             lambda inputs: embedder(inputs, training=False),
@@ -88,7 +100,7 @@ class TextEmbedder:
             self.preprocessor.sequence_length,
         )
 
-    def __call__(self, texts):
+    def __call__(self, texts: Iterable[str]) -> np.ndarray:
         """Vectors float32 (n, width) of n texts."""
         inputs = {
             name: ops.convert_to_numpy(array)

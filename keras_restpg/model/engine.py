@@ -12,6 +12,8 @@ rounding of the matrix products.
 import dataclasses
 import hashlib
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +58,7 @@ class Sampling:
     top_k: int = 0
     seed: str = "0"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_samples < 1:
             raise ValueError(
                 f"num_samples must be at least 1. Received: {self.num_samples}"
@@ -73,7 +75,7 @@ class Sampling:
             )
 
     @property
-    def rounds(self):
+    def rounds(self) -> int:
         return 0 if self.temperature == 0 else nucleus.rounds(self.top_p)
 
 
@@ -101,13 +103,13 @@ class SamplingEngine:
 
     def __init__(
         self,
-        causal_lm,
-        max_prompt_tokens=5120,
-        max_new_tokens=1536,
-        memory_budget=2**31,
-        max_rows=256,
-        codec=None,
-    ):
+        causal_lm: Any,
+        max_prompt_tokens: int = 5120,
+        max_new_tokens: int = 1536,
+        memory_budget: int = 2**31,
+        max_rows: int = 256,
+        codec: Codec | None = None,
+    ) -> None:
         self.causal_lm = causal_lm
         self.codec = codec or Codec(causal_lm.preprocessor.tokenizer)
         self.max_prompt_tokens = max_prompt_tokens
@@ -123,7 +125,7 @@ class SamplingEngine:
                 stacklevel=2,
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells its samples from another engine's; not the memory."""
         return {
             "causal_lm": self.causal_lm,
@@ -131,7 +133,12 @@ class SamplingEngine:
             "max_new_tokens": self.max_new_tokens,
         }
 
-    def sample(self, prompts, sampling=None, keys=None):
+    def sample(
+        self,
+        prompts: Sequence[str | Sequence[int]],
+        sampling: Sampling | None = None,
+        keys: Sequence[str] | None = None,
+    ) -> list[list[Generation]]:
         """Samples for each prompt, in the prompts' order.
 
         Args:
@@ -147,12 +154,17 @@ class SamplingEngine:
             ValueError: a prompt is empty or longer than `max_prompt_tokens`.
         """
         sampling = sampling or Sampling()
-        done = [[None] * sampling.num_samples for _ in prompts]
+        done: list[list[Any]] = [[None] * sampling.num_samples for _ in prompts]
         for prompt, index, generation in self.stream(prompts, sampling, keys):
             done[prompt][index] = generation
         return done
 
-    def stream(self, prompts, sampling, keys=None):
+    def stream(
+        self,
+        prompts: Sequence[str | Sequence[int]],
+        sampling: Sampling,
+        keys: Sequence[str] | None = None,
+    ) -> Iterator[tuple[int, int, Generation]]:
         """Like `sample`, group by group as they are ready.
 
         Yields:
@@ -245,7 +257,7 @@ class SamplingEngine:
                 yield prompt, sample, self._generation(tokens, log_prob)
 
 
-def generator(seed, key, sample):
+def generator(seed: str, key: str, sample: int) -> np.random.Generator:
     """NumPy's counter-based generator of one sample's random numbers."""
     name = f"{seed}/{key}/{sample}".encode("utf-8", "surrogatepass")
     digest = hashlib.blake2b(name, digest_size=16).digest()

@@ -1,13 +1,15 @@
 """One group of rows, from its prompts to its last output."""
 
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_restpg.model.batching import least, read_together
-from keras_restpg.model.decode import State, grown
+from keras_restpg.model.batching import Group, least, read_together
+from keras_restpg.model.decode import Decoder, State, grown
 
 
 class GroupRun:
@@ -25,7 +27,15 @@ class GroupRun:
         places: the sizes that the cache grows through.
     """
 
-    def __init__(self, decoder, group, token_ids, uniforms, settings, places):
+    def __init__(
+        self,
+        decoder: Decoder,
+        group: Group,
+        token_ids: Sequence[Sequence[int]],
+        uniforms: Callable[[range], np.ndarray],
+        settings: tuple[float, float],
+        places: Sequence[int],
+    ) -> None:
         self.decoder = decoder
         self.group = group
         self.draw = uniforms
@@ -35,11 +45,11 @@ class GroupRun:
         self.places = places
         self.read = self._read(token_ids)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[int, int, list[int], float]]:
         for samples in self.group.parts:
             self._begin(samples)
             if samples is self.group.parts[-1]:
-                self.read = None
+                del self.read
             yield from self._part()
 
     def _part(self):
@@ -134,8 +144,8 @@ class GroupRun:
             )
 
 
-def _joined(*parts):
-    return ops.concatenate(parts) if len(parts) > 1 else parts[0]
+def _joined(first: Any, *others: Any) -> Any:
+    return ops.concatenate([first, *others]) if others else first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +167,7 @@ class Rows:
     real: np.ndarray
 
     @classmethod
-    def of(cls, group, samples):
+    def of(cls, group: Group, samples: range) -> "Rows":
         """The rows of a group as it begins a part of its samples."""
         shape = (group.size, len(samples))
         filled = group.size - len(group.prompts)
@@ -170,11 +180,13 @@ class Rows:
             real=np.broadcast_to(real[:, None], shape),
         )
 
-    def take(self, array):
+    def take(self, array: np.ndarray) -> np.ndarray:
         """The rows of an array (P, R, ...) laid out as the group began."""
         return array[self.lines[:, None], self.columns]
 
-    def without(self, ended):
+    def without(
+        self, ended: np.ndarray
+    ) -> tuple["Rows", np.ndarray, np.ndarray] | None:
         """The rows that go on in a group of at most half the size.
 
         Lines and columns shrink to a quarter at a time: each pair of them is

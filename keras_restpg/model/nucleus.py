@@ -14,6 +14,8 @@ Words of equal probability at the edge of the nucleus all belong to it, where
 a sort would cut them in an arbitrary order.
 """
 
+from typing import Any
+
 from keras import ops
 
 from keras_restpg import backend
@@ -23,12 +25,14 @@ from keras_restpg import backend
 _BLOCK = 512
 
 
-def rounds(top_p):
+def rounds(top_p: float) -> int:
     """Uniform numbers that `sample` needs for each draw."""
     return 8 if top_p >= 0.5 else 24
 
 
-def sample(logits, uniforms, temperature, top_p, top_k=0):
+def sample(
+    logits: Any, uniforms: Any, temperature: Any, top_p: Any, top_k: int = 0
+) -> Any:
     """One word for each row of logits.
 
     Args:
@@ -69,7 +73,7 @@ def sample(logits, uniforms, temperature, top_p, top_k=0):
     return ops.while_loop(unfinished, attempt, start)[1]
 
 
-def most_probable(logits):
+def most_probable(logits: Any) -> Any:
     """The first word of the highest logit in each row, int32 (N,).
 
     As `argmax`, which XLA does not vectorise on a CPU: the highest block is

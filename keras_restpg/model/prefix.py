@@ -18,6 +18,7 @@ i - j < window, and padding has a position that no query reaches.
 """
 
 import dataclasses
+from typing import Any
 
 import keras
 import keras_hub
@@ -29,7 +30,7 @@ from keras_restpg import backend
 FAR = 2**30
 
 
-def supports(backbone):
+def supports(backbone: Any) -> bool:
     """Whether `forward` can run texts through this backbone: Gemma 1, 2 or 3.
 
     A Gemma 3 that also sees reads a text as one that does not: its vision
@@ -53,11 +54,11 @@ class Memory:
         positions: int32, (P, L) or (P, R, C); `FAR` where there is nothing.
     """
 
-    keys: tuple
-    values: tuple
-    positions: object
+    keys: tuple[Any, ...]
+    values: tuple[Any, ...]
+    positions: Any
 
-    def as_prefix(self):
+    def as_prefix(self) -> "Memory":
         """The tokens of one row a prompt, as the prefix of other rows."""
         return Memory(
             keys=tuple(key[:, :, 0] for key in self.keys),
@@ -65,22 +66,22 @@ class Memory:
             positions=self.positions[:, 0],
         )
 
-    def as_tree(self):
+    def as_tree(self) -> tuple[tuple, tuple, Any]:
         """As nested tuples, which every backend passes to compiled code."""
         return (tuple(self.keys), tuple(self.values), self.positions)
 
 
 def forward(
-    backbone,
-    token_ids,
-    positions,
-    mask,
-    prefix=None,
-    cache=None,
-    write_at=None,
-    recompute=False,
-    query_block=512,
-):
+    backbone: Any,
+    token_ids: Any,
+    positions: Any,
+    mask: Any,
+    prefix: Memory | None = None,
+    cache: Memory | None = None,
+    write_at: Any = None,
+    recompute: bool = False,
+    query_block: int = 512,
+) -> tuple[Any, Memory]:
     """Hidden states of rows of tokens, given their prompts' prefixes.
 
     Args:
@@ -130,12 +131,12 @@ def forward(
     return hidden, Memory(tuple(keys), tuple(values), own)
 
 
-def logits(backbone, hidden):
+def logits(backbone: Any, hidden: Any) -> Any:
     """Logits (..., vocabulary), Gemma 2's final soft cap included, float32."""
     return ops.cast(backbone.token_embedding(hidden, reverse=True), "float32")
 
 
-def empty_cache(backbone, prompts, rows, places):
+def empty_cache(backbone: Any, prompts: int, rows: int, places: int) -> Memory:
     """A cache `Memory` of `places` tokens for each row."""
     kv_heads, dim = backbone.num_key_value_heads, backbone.head_dim
     shape = (prompts, kv_heads, rows, places, dim)
@@ -152,11 +153,11 @@ def empty_cache(backbone, prompts, rows, places):
 class _View:
     """What all layers of one call share: sizes and positions."""
 
-    shape: tuple  # (P, R, T)
-    positions: object  # (P, R, T), of the queries
-    own: object  # (P, R, T or C), of the rows' own keys
-    prefix: object  # (P, L), of the prefix's keys
-    write_at: object
+    shape: tuple[int, int, int]  # (P, R, T)
+    positions: Any  # (P, R, T), of the queries
+    own: Any  # (P, R, T or C), of the rows' own keys
+    prefix: Any  # (P, L), of the prefix's keys
+    write_at: Any
     query_block: int
 
 

@@ -12,6 +12,8 @@ few programs.
 
 import collections
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -31,10 +33,17 @@ class SharedScorer:
         max_tokens: bounds the tokens of the prefixes computed at once.
     """
 
-    def __init__(self, causal_lm, wanted, depth, rows=8, max_tokens=8192):
+    def __init__(
+        self,
+        causal_lm: Any,
+        wanted: Sequence[int],
+        depth: int,
+        rows: int = 8,
+        max_tokens: int = 8192,
+    ) -> None:
         self.rows, self.depth, self.max_tokens = rows, depth, max_tokens
         backbone = causal_lm.backbone
-        wanted = np.array(wanted, "int32")
+        ids = np.array(wanted, "int32")
 
         def read(token_ids, lengths):
             """(P, L) and (P,) to the prefixes' keys and values."""
@@ -52,12 +61,14 @@ class SharedScorer:
             )
             places = _last_places(lengths, depth)
             hidden = ops.take_along_axis(hidden, places[..., None], axis=2)
-            return _log_probs(prefix.logits(backbone, hidden), wanted)
+            return _log_probs(prefix.logits(backbone, hidden), ids)
 
         self._read = backend.compiled(read, backbone.variables)
         self._ask = backend.compiled(ask, backbone.variables)
 
-    def log_probs(self, groups):
+    def log_probs(
+        self, groups: Sequence[Sequence[Sequence[int]]]
+    ) -> list[np.ndarray]:
         """Log-probabilities of the wanted tokens.
 
         Args:
@@ -72,7 +83,7 @@ class SharedScorer:
         for i, group in enumerate(groups):
             rows = min(self.rows, 2 ** (len(group) - 1).bit_length())
             shapes[rows, bucket(shared[i], coarse=True)].append(i)
-        tables = [None] * len(groups)
+        tables: list[Any] = [None] * len(groups)
         for (rows, length), members in shapes.items():
             size = max(1, min(self.rows // rows, self.max_tokens // length))
             for begin in range(0, len(members), size):
@@ -103,7 +114,7 @@ class SharedScorer:
         orders = [
             sorted(range(len(g)), key=lambda i: -len(g[i])) for g in groups
         ]
-        tables = [[None] * len(group) for group in groups]
+        tables: list[list[Any]] = [[None] * len(group) for group in groups]
         for begin in range(0, max(map(len, groups)), rows):
             chunk = [order[begin : begin + rows] for order in orders]
             tails = {
@@ -133,7 +144,9 @@ class StockScorer:
         ValueError: a model that reads more than text, images say.
     """
 
-    def __init__(self, causal_lm, wanted, depth, rows=4):
+    def __init__(
+        self, causal_lm: Any, wanted: Sequence[int], depth: int, rows: int = 4
+    ) -> None:
         if more := sorted(set(causal_lm.input) - {"token_ids", "padding_mask"}):
             raise ValueError(
                 "A judge reads text alone. Received: "
@@ -141,7 +154,7 @@ class StockScorer:
                 f"{', '.join(more)}"
             )
         self.rows = rows
-        wanted = np.array(wanted, "int32")
+        ids = np.array(wanted, "int32")
 
         def ask(token_ids, lengths):
             mask = ops.arange(token_ids.shape[1])[None] < lengths[:, None]
@@ -152,17 +165,19 @@ class StockScorer:
             logits = causal_lm(inputs, training=False)
             places = _last_places(lengths, depth)[..., None]
             logits = ops.take_along_axis(logits, places, axis=1)
-            return _log_probs(ops.cast(logits, "float32"), wanted)
+            return _log_probs(ops.cast(logits, "float32"), ids)
 
         self._ask = backend.compiled(ask, causal_lm.variables)
 
-    def log_probs(self, groups):
+    def log_probs(
+        self, groups: Sequence[Sequence[Sequence[int]]]
+    ) -> list[np.ndarray]:
         """As `SharedScorer.log_probs`."""
         flat = [
             (g, i) for g, group in enumerate(groups) for i in range(len(group))
         ]
         flat.sort(key=lambda at: len(groups[at[0]][at[1]]))
-        tables = [[None] * len(group) for group in groups]
+        tables: list[list[Any]] = [[None] * len(group) for group in groups]
         for begin in range(0, len(flat), self.rows):
             batch = flat[begin : begin + self.rows]
             tokens = [groups[g][i] for g, i in batch]
@@ -174,12 +189,12 @@ class StockScorer:
         return [np.stack(table) for table in tables]
 
 
-def common_length(sequences):
+def common_length(sequences: Sequence[Sequence[int]]) -> int:
     """How many first tokens all `sequences` (lists of int) share."""
-    return len(os.path.commonprefix(sequences))
+    return len(os.path.commonprefix([list(each) for each in sequences]))
 
 
-def bucket(length, coarse=False):
+def bucket(length: int, coarse: bool = False) -> int:
     """The padded length: at most a quarter, coarse a half, above `length`."""
     step = 32
     while step * (4 if coarse else 8) < length:

@@ -5,6 +5,8 @@ and settings. It proves the machinery; its texts are of no use.
 """
 
 import io
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import keras_hub
@@ -28,7 +30,7 @@ _SYMBOLS = ("<start_of_turn>", "<end_of_turn>", "\n")
 _LINE = 4000
 
 
-def make_vocabulary(texts, size):
+def make_vocabulary(texts: Iterable[str], size: int) -> bytes:
     """A SentencePiece vocabulary: digits split, bytes for what is unknown.
 
     Args:
@@ -68,7 +70,9 @@ def make_vocabulary(texts, size):
     return out.getvalue()
 
 
-def make_gemma(vocabulary, settings, seed):
+def make_gemma(
+    vocabulary: bytes, settings: Any, seed: int
+) -> keras_hub.models.GemmaCausalLM:
     """A Gemma with random weights.
 
     Args:

@@ -4,12 +4,28 @@ The prompt is repeated for each sample. A sample here depends on the number of
 samples drawn with it, unlike in the engine.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_restpg.model.text import Codec
 
-def generate(causal_lm, token_ids, sampling, seed, new_tokens, codec):
+# The engine imports this file.
+if TYPE_CHECKING:
+    from keras_restpg.model.engine import Sampling
+
+
+def generate(
+    causal_lm: Any,
+    token_ids: Sequence[int],
+    sampling: "Sampling",
+    seed: int,
+    new_tokens: int,
+    codec: Codec,
+) -> list[tuple[list[int], float]]:
     """Samples of one prompt.
 
     Args:

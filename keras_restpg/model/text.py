@@ -10,6 +10,8 @@ that its tokens spell it; all other text is tokenised as the tokenizer does it.
 
 import itertools
 import re
+from collections.abc import Iterable
+from typing import Any
 
 import sentencepiece
 
@@ -38,7 +40,7 @@ class Codec:
             has it, `<end_of_turn>`.
     """
 
-    def __init__(self, tokenizer):
+    def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
         vocabulary = tokenizer.get_vocabulary()
         self._known = set(vocabulary)
@@ -58,13 +60,13 @@ class Codec:
                 model_proto=proto
             )
 
-    def control_id(self, token):
+    def control_id(self, token: str) -> int | None:
         """The id of a control token, or None where there is none."""
         if token not in self._known:
             return None
         return int(self.tokenizer.token_to_id(token))
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Ids of plain text: no `<bos>`, no control tokens.
 
         Lone surrogates, which no tokenizer takes, become "?".
@@ -80,7 +82,7 @@ class Codec:
                 ids.extend(self._encode_part(text[first:end]))
         return ids
 
-    def cut(self, text, limit):
+    def cut(self, text: str, limit: int) -> str:
         """The beginning of a text that has at most `limit` tokens."""
         # A token is one byte at least, so most texts need no count.
         while len(text.encode("utf-8", "replace")) > limit:
@@ -90,12 +92,12 @@ class Codec:
             text = text[: len(text) * limit // count]
         return text
 
-    def encode_prompt(self, text):
+    def encode_prompt(self, text: str) -> list[int]:
         """Ids of a prompt: `<bos>` exactly once, then the text."""
         start = [] if self.start_id is None else [self.start_id]
         return start + self.encode(text)
 
-    def decode(self, token_ids):
+    def decode(self, token_ids: Iterable[int]) -> str:
         """Text of ids, up to the first one that ends an output."""
         kept = []
         for token_id in token_ids:

@@ -11,8 +11,14 @@ The shapes follow the data. Because of the ladder some come again in a later
 iteration, whose outputs have other lengths; the others are compiled anew.
 """
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
+from keras_restpg.training.features import Tokens
+
+# (M, P, L, K, T).
+Size = tuple[int, int, int, int, int]
 # Outputs of a prompt that go together, before groups are joined.
 _WIDTHS = (1, 2, 4, 6, 8, 10)
 # Shapes of batches, at most.
@@ -42,7 +48,13 @@ class Batches:
         groups: `((M, P, L, K, T), its list of Tokens)` for each shape.
     """
 
-    def __init__(self, tokens, batch_size, micro_batch_tokens, seed=0):
+    def __init__(
+        self,
+        tokens: Sequence[Tokens],
+        batch_size: int,
+        micro_batch_tokens: int,
+        seed: int = 0,
+    ) -> None:
         if not tokens:
             raise ValueError("There is nothing to train on.")
         items = _split(tokens, _WIDTHS[-1])
@@ -51,16 +63,17 @@ class Batches:
             _sized(shape, members, batch_size, micro_batch_tokens)
             for shape, members in _groups(items, batch_size, micro_batch_tokens)
         ]
-        self._epoch = None, None
+        self._epoch: tuple[int | None, list[tuple[Size, list[Tokens]]]]
+        self._epoch = None, []
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Batches of an epoch."""
         return sum(
             -(-len(members) // (size[0] * size[1]))
             for size, members in self.groups
         )
 
-    def batch(self, number):
+    def batch(self, number: int) -> dict[str, np.ndarray]:
         """Batch `number` of an endless row of epochs, a dict of arrays.
 
         See `training.model.RewardWeightedLM` for what it holds.
@@ -70,7 +83,7 @@ class Batches:
             self._epoch = epoch, self._order(epoch)
         return arrays(*self._epoch[1][index])
 
-    def _order(self, epoch):
+    def _order(self, epoch: int) -> list[tuple[Size, list[Tokens]]]:
         rng = np.random.default_rng([self.seed, epoch])
         batches = []
         for size, members in self.groups:
@@ -82,7 +95,7 @@ class Batches:
         return [batches[index] for index in rng.permutation(len(batches))]
 
 
-def arrays(size, items):
+def arrays(size: Size, items: Sequence[Tokens]) -> dict[str, np.ndarray]:
     """One batch, a dict of arrays.
 
     Args:
@@ -111,11 +124,16 @@ def arrays(size, items):
     }
 
 
-def _split(items, most):
+def _split(items: Iterable[Tokens], most: int) -> list[Tokens]:
     return [part for item in items for part in item.parts(most)]
 
 
-def _sized(shape, items, batch_size, limit):
+def _sized(
+    shape: tuple[int, int, int],
+    items: Sequence[Tokens],
+    batch_size: int,
+    limit: int,
+) -> tuple[Size, list[Tokens]]:
     """A group's (M, P, L, K, T) and its items, with outputs that fit."""
     length, _, places = shape
     items = _split(items, max(1, (limit - length) // places))
@@ -138,7 +156,9 @@ def _prompts(count, outputs, batch_size):
     return np.maximum(1, np.rint(batch_size / mean)).astype(int)
 
 
-def _groups(items, batch_size, limit):
+def _groups(
+    items: Sequence[Tokens], batch_size: int, limit: int
+) -> list[tuple[tuple[int, int, int], list[Tokens]]]:
     """`[((L, K, T), items)]`, at most eight."""
     longest = np.max([_lengths(item) for item in items], axis=0)
     members = {}
@@ -161,18 +181,18 @@ def _groups(items, batch_size, limit):
     ]
 
 
-def _lengths(item):
+def _lengths(item: Tokens) -> tuple[int, int]:
     return len(item.prompt), max(len(output) for output in item.outputs)
 
 
-def _shape(item, longest):
+def _shape(item: Tokens, longest: np.ndarray) -> tuple[int, int, int]:
     """The smallest of the few shapes (L, K, T) that holds an example."""
     width = next(w for w in _WIDTHS if w >= len(item.outputs))
     length, places = map(_step, _lengths(item), longest.tolist())
     return length, width, places
 
 
-def _step(length, longest):
+def _step(length: int, longest: int) -> int:
     """The next of 16, 24, 32, 48, 64, 96, …: at most a third is padding.
 
     The last step ends at the longest there is, rounded up to 64s.

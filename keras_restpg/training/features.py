@@ -20,8 +20,11 @@ the prompt is read once. The batch size still counts outputs.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 from keras_restpg.errors import InputError
+from keras_restpg.model.text import Codec
+from keras_restpg.records import TrainingExample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Tokens:
     outputs: tuple[tuple[int, ...], ...]
     rewards: tuple[float, ...]
 
-    def parts(self, most):
+    def parts(self, most: int) -> list["Tokens"]:
         """The same outputs in `Tokens` of at most `most`, evenly."""
         count = len(self.outputs)
         size = -(-count // -(-count // most))
@@ -43,12 +46,17 @@ class Tokens:
         ]
 
 
-def tokenize(examples, codec, max_prompt_tokens, max_new_tokens):
+def tokenize(
+    examples: Iterable[TrainingExample],
+    codec: Codec,
+    max_prompt_tokens: int,
+    max_new_tokens: int,
+) -> list[Tokens]:
     """`TrainingExample`s as `Tokens`.
 
     Args:
         examples: `TrainingExample`s.
-        codec: has `encode`, `encode_prompt` and `end_id`.
+        codec: the model's; its `encode`, `encode_prompt` and `end_id` are used.
         max_prompt_tokens: longest prompt allowed.
         max_new_tokens: outputs are cut here, then without `<eos>`, so that
             the model does not learn to end where it was cut.
@@ -72,7 +80,9 @@ def tokenize(examples, codec, max_prompt_tokens, max_new_tokens):
     return tokens
 
 
-def _outputs(example, codec, limit):
+def _outputs(
+    example: TrainingExample, codec: Codec, limit: int
+) -> tuple[tuple[int, ...], ...]:
     """Each output's tokens: as sampled, else those of its text and `<eos>`."""
     sampled = example.token_ids or ((),) * len(example.outputs)
     return tuple(

@@ -205,7 +205,8 @@ def test_an_output_that_was_not_judged_says_why(tmp_path):
 
 def test_what_ran_is_shown_and_not_what_the_recipe_asked_for(tmp_path):
     recipe = Recipe().with_settings(["seed=4711"])
-    with RunDirectory(tmp_path).open(recipe) as run:
+    with RunDirectory(tmp_path).open() as run:
+        run.files.write("recipe.toml", recipe.to_toml().encode())
         write_report(run, [], [])
         assert "4711" in "".join(Page(tmp_path / "report.html").of("pre"))
         run.write_json("run.json", RAN)
@@ -293,9 +294,9 @@ def test_what_was_kept_stands_by_iteration_and_task(tmp_path):
         run.log("metrics.jsonl", EXPECTATION | {"tasks": alone, "iteration": 2})
         tables = [kept_table({"": run}), kept_table({"": run}, by_task=True)]
         write_report(run, [], [])
-    every = ["", "7", "2", "1", "2", "1", "1", "1", "", "0.714", "1 of 3"]
-    email = ["", "6", "1", "1", "2", "1", "1", "1", "", "0.667", "1 of 2"]
-    review = ["", "1", "1", "0", "0", "0", "0", "0", "", "1.000", "0 of 1"]
+    every = ["1", "7", "2", "1", "2", "1", "1", "1", "0", "0.714", "1 of 3"]
+    email = ["1", "6", "1", "1", "2", "1", "1", "1", "0", "0.667", "1 of 2"]
+    review = ["1", "1", "1", "0", "0", "0", "0", "0", "0", "1.000", "0 of 1"]
     (head, *totals), (same, *by_task) = tables
     assert head == same
     assert head[1:5] == ["τ", "samples", "kept", "no answer"]

@@ -23,6 +23,8 @@ from keras_restpg.store import lock as locks
 from keras_restpg.store.arrays import from_bytes, to_bytes
 from keras_restpg.store.checkpoints import Checkpoints
 from keras_restpg.store.files import digest
+from keras_restpg.store.stage import Stage
+from keras_restpg.store.state import read_state
 
 CASES = int(os.environ.get("KERAS_RESTPG_FUZZ", "100"))
 fuzz = settings(max_examples=CASES, deadline=None)
@@ -67,9 +69,10 @@ def put(folder, name, data):
 @example(data=b"9" * 5_000)
 def test_state(run, folder, data):
     put(folder, "state.json", data)
-    checkpoints = Checkpoints(run, {"sft": "a", "iteration-1": "b"}, 5)
+    stages = [Stage(run, n, {"a": n}) for n in ("sft", "iteration-1")]
+    checkpoints = Checkpoints(run, stages, 5)
     try:
-        assert isinstance(checkpoints.state(), dict)
+        assert isinstance(read_state(run), dict)
         assert isinstance(checkpoints.epoch, int)
     except InputError:
         pass
@@ -115,7 +118,7 @@ def test_manifests(run, folder, data):
 @example(data=b'{"example_id": "a", "index": 0, "reward": 1e999}\n', cls=Score)
 def test_shards(run, folder, data, cls):
     rows = max(0, len(data.split(b"\n")) - 1)
-    entry = {"shard": "0", "sha256": digest(data), "rows": rows}
+    entry = {"shard": "0", "sha256": digest(data, "any", "", "0"), "rows": rows}
     put(folder, "any/0.jsonl", data)
     put(folder, "any/manifest.jsonl", json.dumps(entry).encode() + b"\n")
     with warnings.catch_warnings():

@@ -1,84 +1,21 @@
 import uuid
 
-import h5py
 import keras
 import ml_dtypes
 import numpy as np
 import pytest
 
 from keras_restpg.errors import InputError
-from keras_restpg.run.recipe import Recipe
 from keras_restpg.store import RunDirectory
-
-
-@pytest.fixture
-def recipe():
-    return Recipe()
-
-
-def test_the_same_recipe_continues(tmp_path, recipe):
-    with RunDirectory(tmp_path).open(recipe):
-        pass
-    with RunDirectory(tmp_path).open(recipe) as run:
-        assert run.recipe() == recipe
-
-
-def test_other_settings_are_refused_by_name(tmp_path, recipe):
-    with RunDirectory(tmp_path).open(recipe) as run:
-        run.write_json("state.json", {})
-    other = recipe.with_settings(["seed=3", "sampling.num_samples=4"])
-    with pytest.raises(InputError, match="seed, sampling.num_samples") as error:
-        RunDirectory(tmp_path).open(other)
-    free = "May be changed: iterations, data.folder, reward, selection."
-    assert str(error.value).endswith(free)
-    # The refusal left no lock and no change.
-    with RunDirectory(tmp_path).open(recipe) as run:
-        assert run.recipe() == recipe
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "state.json",
-        "base/vocabulary.spm",
-        "reasoning/00000.jsonl",
-        "sft/weights/fingerprint",
-        "iteration-2/samples/fingerprint",
-    ],
-)
-def test_anything_computed_holds_the_settings(tmp_path, recipe, name):
-    with RunDirectory(tmp_path).open(recipe) as run:
-        run.files.write(name, b"")
-    with pytest.raises(InputError, match="other settings: seed"):
-        RunDirectory(tmp_path).open(recipe.with_settings(["seed=3"]))
-
-
-def test_a_start_that_computed_nothing_holds_no_settings(tmp_path, recipe):
-    with RunDirectory(tmp_path).open(recipe) as run:
-        run.log("replies.jsonl", {})
-    (tmp_path / "base").mkdir()
-    other = recipe.with_settings(["seed=3"])
-    with RunDirectory(tmp_path).open(other) as run:
-        assert run.recipe() == other
-
-
-def test_threshold_judge_and_place_of_the_data_may_change(tmp_path, recipe):
-    with RunDirectory(tmp_path).open(recipe) as run:
-        run.write_json("state.json", {})
-    other = recipe.with_settings(
-        ["selection.tau=0.7", "reward.kind=rougeL", "data.folder=elsewhere"]
-    )
-    with RunDirectory(tmp_path).open(other) as run:
-        assert run.recipe() == other
 
 
 def test_a_stage_of_other_inputs_is_moved_aside_and_kept(tmp_path):
     run = RunDirectory(tmp_path)
-    run.stage("iteration-1/weights", "one")
+    assert run.claim("iteration-1/weights", {"a": 1, "b": 2}) == []
     run.files.write("iteration-1/weights/best", b"1")
-    run.stage("iteration-1/weights", "one")
+    assert run.claim("iteration-1/weights", {"a": 1, "b": 2}) == []
     assert run.files.read("iteration-1/weights/best") == b"1"
-    run.stage("iteration-1/weights", "two")
+    assert run.claim("iteration-1/weights", {"a": 1, "b": 3}) == ["b"]
     assert run.files.read("iteration-1/weights/best") is None
     assert run.files.read("iteration-1/weights.old-1/best") == b"1"
 
@@ -88,33 +25,33 @@ def test_a_stage_of_unknown_inputs_is_moved_aside_and_kept(tmp_path, remote):
     run = RunDirectory(f"memory://{uuid.uuid4()}" if remote else tmp_path)
     run.files.write("sft/samples/0.jsonl", b"1")
     assert run.claimed("sft/samples") is None
-    run.stage("sft/samples", "one")
-    assert run.claimed("sft/samples") == "one"
-    assert run.files.names("sft/samples") == ["fingerprint"]
+    run.claim("sft/samples", {"a": 1})
+    assert run.inputs("sft/samples") == {"a": 1}
+    assert run.files.names("sft/samples") == ["inputs.json"]
     assert run.files.read("sft/samples.old-1/0.jsonl") == b"1"
     # A folder that is only there holds nothing to keep.
-    run.stage("sft/weights", "one")
+    run.claim("sft/weights", {"a": 1})
     assert not run.files.exists("sft/weights.old-1")
 
 
-def test_a_run_that_can_not_begin_leaves_no_lock(tmp_path, recipe, monkeypatch):
+def test_a_checksum_is_of_the_place_and_its_inputs(tmp_path):
     run = RunDirectory(tmp_path)
-    write = run.files.write
+    run.claim("sft/weights", {"a": 1})
+    run.save_bytes("sft/weights/best", b"1")
+    for name in ("best", "best.sha256"):
+        data = run.files.read(f"sft/weights/{name}")
+        run.files.write(f"sft/weights/{name.replace('best', 'last')}", data)
+        run.files.write(f"iteration-1/weights/{name}", data)
+    assert run.load_bytes("sft/weights/best") == b"1"
+    assert run.load_bytes("sft/weights/last") is None
+    assert run.load_bytes("iteration-1/weights/best") is None
+    run.write_json("sft/weights/inputs.json", {"a": 2})
+    assert run.load_bytes("sft/weights/best") is None
 
-    def full(name, data):
-        if name == "recipe.toml":
-            raise InputError("Make space")
-        write(name, data)
 
-    monkeypatch.setattr(run.files, "write", full)
-    with pytest.raises(InputError, match="Make space"):
-        run.open(recipe)
-    assert not (tmp_path / "lock.json").exists()
-
-
-def test_what_a_kill_left_is_swept(tmp_path, recipe):
-    with RunDirectory(tmp_path).open(recipe) as run:
-        run.files.write("sft/weights/best.h5", b"1")
+def test_what_a_kill_left_is_swept(tmp_path):
+    with RunDirectory(tmp_path).open() as run:
+        run.files.write("sft/weights/best.safetensors", b"1")
     for name in (
         "sft/weights/.writing-x1",
         ".writing-model/config.json",
@@ -133,7 +70,7 @@ def test_what_a_kill_left_is_swept(tmp_path, recipe):
     outside.mkdir()
     (outside / "a").write_text("")
     (tmp_path / ".writing-link").symlink_to(outside)
-    with RunDirectory(tmp_path).open(recipe):
+    with RunDirectory(tmp_path).open():
         pass
     found = {
         str(path.relative_to(tmp_path))
@@ -141,8 +78,7 @@ def test_what_a_kill_left_is_swept(tmp_path, recipe):
         if not path.is_dir()
     }
     assert found == {
-        "recipe.toml",
-        "sft/weights/best.h5",
+        "sft/weights/best.safetensors",
         # A kill came before the new one was in place: the old one is back.
         "model/config.json",
         "other/model/config.json",
@@ -170,8 +106,8 @@ def model(units=2):
 
 def test_weights_come_back_bit_for_bit(tmp_path):
     run, saved, loaded = RunDirectory(tmp_path), model(), model()
-    run.save_weights("w/a.weights.h5", saved)
-    assert run.load_weights("w/a.weights.h5", loaded)
+    run.save_weights("w/a.safetensors", saved)
+    assert run.load_weights("w/a.safetensors", loaded)
     for ours, theirs in zip(loaded.weights, saved.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -183,48 +119,31 @@ def test_arrays_come_back_bit_for_bit(tmp_path):
         np.array(3, "int32"),
         np.array([1.5, -2.0], ml_dtypes.bfloat16),
     ]
-    run.save_arrays("a.h5", arrays)
-    for ours, theirs in zip(run.load_arrays("a.h5"), arrays, strict=True):
+    run.save_arrays("a.safetensors", arrays)
+    for ours, theirs in zip(
+        run.load_arrays("a.safetensors"), arrays, strict=True
+    ):
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
-    assert run.load_arrays("b.h5") is None
-
-
-def test_weights_with_a_link_to_another_file_are_not_loaded(tmp_path):
-    run = RunDirectory(tmp_path)
-    run.save_weights("a.weights.h5", model())
-    path = tmp_path / "a.weights.h5"
-    with h5py.File(path, "a") as file:
-        file["layers/dense/vars/2"] = h5py.ExternalLink("/etc/secret.h5", "/x")
-    run.save_bytes("a.weights.h5", path.read_bytes())
-    assert not run.load_weights("a.weights.h5", model())
+    assert run.load_arrays("b.safetensors") is None
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
     run = RunDirectory(tmp_path)
-    run.save_weights("a.weights.h5", model())
+    run.save_weights("a.safetensors", model())
     with pytest.raises(InputError, match="not hold the weights of this model"):
-        run.load_weights("a.weights.h5", model(units=5))
-
-
-def test_a_full_temporary_disk_is_named(tmp_path):
-    class Full:
-        def save_weights(self, path):
-            raise OSError(28, "No space left on device")
-
-    with pytest.raises(InputError, match="No space left.*Make space"):
-        RunDirectory(tmp_path).save_weights("a.weights.h5", Full())
+        run.load_weights("a.safetensors", model(units=5))
 
 
 def test_damaged_weights_are_not_loaded(tmp_path):
     run = RunDirectory(tmp_path)
-    run.save_weights("a.weights.h5", model())
-    path = tmp_path / "a.weights.h5"
+    run.save_weights("a.safetensors", model())
+    path = tmp_path / "a.safetensors"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert not run.load_weights("a.weights.h5", model())
-    assert not run.load_weights("b.weights.h5", model())
+    assert not run.load_weights("a.safetensors", model())
+    assert not run.load_weights("b.safetensors", model())
 
 
 def test_a_damaged_state_is_named(tmp_path):

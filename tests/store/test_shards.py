@@ -99,7 +99,11 @@ def test_a_shard_that_a_kill_left_out_of_the_manifest_is_not_there(
 )
 def test_a_shard_of_something_else_is_named_and_made_anew(files, line):
     data = line + b"\n"
-    entry = {"shard": "0", "sha256": digest(data), "rows": 1}
+    entry = {
+        "shard": "0",
+        "sha256": digest(data, "reasoning", "", "0"),
+        "rows": 1,
+    }
     files.write("scores/0.jsonl", data)
     files.append("scores/manifest.jsonl", json.dumps(entry).encode())
     stored = Shards(files, "scores", Score)

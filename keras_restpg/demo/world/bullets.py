@@ -10,9 +10,11 @@ mostly systematic, so a model trained on its words learns them.
 import dataclasses
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from keras_restpg.demo.world import vocabulary as words
-from keras_restpg.demo.world.people import generator, other
+from keras_restpg.demo.world.facts import Facts
+from keras_restpg.demo.world.people import Settings, generator, other
 
 
 def _name_of(table):
@@ -37,7 +39,7 @@ class Bullets:
     manner: str | None
 
 
-def write_bullets(kind, subject, concern, manner):
+def write_bullets(kind: str, subject: str, concern: str, manner: str) -> str:
     """The reasoning in the world's words, one step of inference a bullet."""
     return (
         f"- seems a {kind}\n- for a {kind} the {subject} means {concern}\n"
@@ -45,7 +47,7 @@ def write_bullets(kind, subject, concern, manner):
     )
 
 
-def read_bullets(text):
+def read_bullets(text: str) -> Bullets:
     """The `Bullets` in a reasoning."""
     kind = re.search(r"- seems a (\w+)", text)
     concern = re.search(r" means (\w+)", text)
@@ -62,7 +64,7 @@ class Teacher:
         settings: the world's `Settings`.
     """
 
-    def __init__(self, seed, facts, settings):
+    def __init__(self, seed: int, facts: Facts, settings: Settings) -> None:
         rng = generator(seed, 2)
         self._facts, self._settings = facts, settings
         kinds = [str(k) for k in rng.permutation(list(words.CUES))]
@@ -75,7 +77,14 @@ class Teacher:
         }
         self._seed = seed
 
-    def explain(self, key, texts, subject, expected, seed=0):
+    def explain(
+        self,
+        key: int,
+        texts: Sequence[str],
+        subject: str,
+        expected: str,
+        seed: int = 0,
+    ) -> str:
         """A guess at one example.
 
         Args:

@@ -7,14 +7,20 @@ from documents to an answer. Their people are drawn apart from the users of
 all splits.
 """
 
+import numpy as np
+
 from keras_restpg.demo.world import people
 from keras_restpg.demo.world import vocabulary as words
 from keras_restpg.demo.world.bullets import write_bullets
+from keras_restpg.demo.world.facts import Facts
+from keras_restpg.demo.world.people import Settings
 
 SEPARATOR = "|"
 
 
-def corpus_text(rng, facts, settings, template):
+def corpus_text(
+    rng: np.random.Generator, facts: Facts, settings: Settings, template: str
+) -> str:
     """One text of about 60 words: a reading, some facts, or explanations.
 
     Args:

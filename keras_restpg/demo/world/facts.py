@@ -22,12 +22,12 @@ class Facts:
         manner_words: (concern, manner) → two words.
     """
 
-    concern: dict
-    task_words: dict
-    manner_words: dict
+    concern: dict[tuple[str, str], str]
+    task_words: dict[tuple[str, str], tuple[str, str]]
+    manner_words: dict[tuple[str, str], tuple[str, str]]
 
 
-def draw_facts(seed):
+def draw_facts(seed: int) -> Facts:
     """The `Facts` of the world with this seed (an integer)."""
     rng = np.random.default_rng([seed, 1])
     task_words, manner_words = {}, {}

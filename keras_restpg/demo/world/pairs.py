@@ -2,11 +2,17 @@
 
 import re
 
+import numpy as np
+
 from keras_restpg.demo.world import people
 from keras_restpg.demo.world import vocabulary as words
+from keras_restpg.demo.world.facts import Facts
+from keras_restpg.records import Example
 
 
-def draw_answer(rng, facts, example, subject):
+def draw_answer(
+    rng: np.random.Generator, facts: Facts, example: Example, subject: str
+) -> str:
     """An answer that may be right, wrong or anything between.
 
     Most of them are the user's own text with some telling words replaced,

@@ -1,10 +1,12 @@
 """Users of the world, the documents that they wrote and their answers."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 
 from keras_restpg.demo.world import vocabulary as words
+from keras_restpg.demo.world.facts import Facts
 from keras_restpg.records import Document, Example
 
 
@@ -47,19 +49,21 @@ class Person:
     manner: str
 
 
-def other(rng, names, name):
+def other(rng: np.random.Generator, names: Iterable[str], name: str) -> str:
     """One of `names` that is not `name`."""
     return str(rng.choice([n for n in names if n != name]))
 
 
-def draw_person(rng):
+def draw_person(rng: np.random.Generator) -> Person:
     """A person of any kind and manner."""
     return Person(
         str(rng.choice(list(words.CUES))), str(rng.choice(list(words.MARKS)))
     )
 
 
-def draw_documents(rng, person, settings):
+def draw_documents(
+    rng: np.random.Generator, person: Person, settings: Settings
+) -> list[str]:
     """The texts of a person's past documents."""
     subjects = rng.choice(words.ALL_SUBJECTS, settings.documents, replace=False)
     return [_document(rng, person, settings, s) for s in subjects]
@@ -82,7 +86,9 @@ def _cue(rng, table, name, wrong):
     return str(rng.choice(table[name]))
 
 
-def write_answer(facts, task, subject, concern, manner):
+def write_answer(
+    facts: Facts, task: str, subject: str, concern: str, manner: str
+) -> str:
     """What a person without whims writes, four telling words in it."""
     chosen = (
         facts.task_words[concern, task] + facts.manner_words[concern, manner]
@@ -90,7 +96,14 @@ def write_answer(facts, task, subject, concern, manner):
     return words.ANSWERS[task].replace("{subject}", subject).format(*chosen)
 
 
-def draw_answer(rng, facts, settings, task, subject, person):
+def draw_answer(
+    rng: np.random.Generator,
+    facts: Facts,
+    settings: Settings,
+    task: str,
+    subject: str,
+    person: Person,
+) -> str:
     """What this noisy person writes today."""
     concern = facts.concern[person.kind, subject]
     if rng.random() < settings.off_day:
@@ -106,7 +119,13 @@ def draw_answer(rng, facts, settings, task, subject, person):
     return words.ANSWERS[task].replace("{subject}", subject).format(*chosen)
 
 
-def draw_example(rng, facts, settings, name, task):
+def draw_example(
+    rng: np.random.Generator,
+    facts: Facts,
+    settings: Settings,
+    name: str,
+    task: str,
+) -> tuple[Example, Person, str]:
     """A user with one prompt: `(Example, Person, subject)`."""
     person = draw_person(rng)
     texts = draw_documents(rng, person, settings)
@@ -123,6 +142,6 @@ def draw_example(rng, facts, settings, name, task):
     return example, person, subject
 
 
-def generator(seed, *stream):
+def generator(seed: int, *stream: int) -> np.random.Generator:
     """A random generator for one stream of one world."""
     return np.random.default_rng([seed, *stream])

@@ -8,6 +8,7 @@ file loads into KerasHub's `GemmaTokenizer` like any other.
 
 import io
 import string
+from collections.abc import Iterable
 
 import sentencepiece
 
@@ -16,7 +17,7 @@ from keras_restpg.demo.world import vocabulary as words
 SPECIAL = ("<start_of_turn>", "<end_of_turn>")
 
 
-def tokenizer_proto(templates):
+def tokenizer_proto(templates: Iterable[str]) -> bytes:
     """A serialised SentencePiece model for the world.
 
     Args:

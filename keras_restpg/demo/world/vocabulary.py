@@ -72,7 +72,7 @@ ALL_SUBJECTS = tuple(s for words in TASK_SUBJECTS.values() for s in words)
 _GLUE = "this seems a with tone for the means in my -"
 
 
-def all_words():
+def all_words() -> list[str]:
     """Every word and mark that the world writes, in a fixed order."""
     tables = (CUES, MARKS, CONCERN_WORDS, TASK_SUBJECTS)
     texts = [*PROMPTS.values(), *ANSWERS.values(), _GLUE, *OPENERS, *FILLERS]

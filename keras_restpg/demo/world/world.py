@@ -1,5 +1,7 @@
 """The synthetic world of the demo, a miniature of LongLaMP."""
 
+import numpy as np
+
 from keras_restpg.demo.world import (
     bullets,
     content_overlap,
@@ -9,7 +11,7 @@ from keras_restpg.demo.world import (
 )
 from keras_restpg.demo.world import vocabulary as words
 from keras_restpg.demo.world.facts import draw_facts
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Example, Reasoning
 
 SPLITS = {"train": 11, "validation": 12, "test": 13}
 
@@ -26,7 +28,12 @@ class World:
         settings: the world's noise.
     """
 
-    def __init__(self, seed=0, users=(2400, 400, 800), settings=None):
+    def __init__(
+        self,
+        seed: int = 0,
+        users: tuple[int, int, int] = (2400, 400, 800),
+        settings: people.Settings | None = None,
+    ) -> None:
         self.seed = seed
         self.settings = settings or people.Settings()
         self.facts = draw_facts(seed)
@@ -53,7 +60,7 @@ class World:
             examples.append(example)
         return examples
 
-    def examples(self, split):
+    def examples(self, split: str) -> list[Example]:
         """The `Example`s of `"train"`, `"validation"` or `"test"`.
 
         Raises:
@@ -65,13 +72,13 @@ class World:
             )
         return list(self._splits[split])
 
-    def truth(self, example):
+    def truth(self, example: Example) -> bullets.Bullets:
         """The `Bullets` that are true of an example's user."""
         person, subject, _ = self._truth[example.id]
         concern = self.facts.concern[person.kind, subject]
         return bullets.Bullets(person.kind, concern, person.manner)
 
-    def teacher(self, example, seed=0):
+    def teacher(self, example: Example, seed: int = 0) -> Reasoning:
         """The teacher's imperfect `Reasoning` for an example."""
         _, subject, key = self._truth[example.id]
         texts = [document.text for document in example.documents]
@@ -80,7 +87,7 @@ class World:
         )
         return Reasoning(example.id, text)
 
-    def right(self, example, text):
+    def right(self, example: Example, text: str) -> tuple[bool, bool, bool]:
         """Which bullets of a reasoning are true: (kind, concern, manner)."""
         said, truth = bullets.read_bullets(text), self.truth(example)
         return (
@@ -89,16 +96,19 @@ class World:
             said.manner == truth.manner,
         )
 
-    def bullets_right(self, example, text):
+    def bullets_right(self, example: Example, text: str) -> float:
         """The share of a reasoning's bullets that are true, 0 to 1."""
         return sum(self.right(example, text)) / 3
 
-    def scored_answers(self, split, count):
+    def scored_answers(
+        self, split: str, count: int
+    ) -> tuple[list[Example], list[str], np.ndarray]:
         """Answers of every quality to prompts of a split's users.
 
         Returns:
-            Three lists of `count`: `Example`s, which come round again where
-            the split has fewer, answers, and the answers' rewards.
+            `count` `Example`s, which come round again where the split has
+            fewer, as many answers, and the answers' rewards, float32
+            (count,).
         """
         rng = people.generator(self.seed, 5, SPLITS[split])
         every = self.examples(split)
@@ -109,7 +119,12 @@ class World:
         ]
         return examples, answers, self.reward.score(examples, answers)
 
-    def base_corpus(self, size, seed=0, template="{reasoning}\n\n{answer}"):
+    def base_corpus(
+        self,
+        size: int,
+        seed: int = 0,
+        template: str = "{reasoning}\n\n{answer}",
+    ) -> list[str]:
         """`size` texts to train a base model on (see corpus.py)."""
         rng = people.generator(self.seed, 4, seed)
         return [
