@@ -16,7 +16,7 @@ class InputError(ValueError):
     """
 
 
-def printable(text):
+def printable(text: object) -> str:
     """`text` with control characters as escapes, such as `\\x1b`.
 
     Text from files, servers and models can hold characters that move a

@@ -8,6 +8,8 @@ The control tokens are put in by their ids; the rest is plain text
 (`model/text.py`), so nothing in a text can end the turn.
 """
 
+from typing import Any
+
 
 class ChatTurn:
     """Turns a text into the tokens of a prompt.
@@ -25,7 +27,7 @@ class ChatTurn:
         ValueError: a chat template without these tokens.
     """
 
-    def __init__(self, codec, chat_template=None):
+    def __init__(self, codec: Any, chat_template: bool | None = None) -> None:
         self._codec = codec
         self._open = codec.control_id("<start_of_turn>")
         self._close = codec.control_id("<end_of_turn>")
@@ -39,7 +41,7 @@ class ChatTurn:
             has_turns if chat_template is None else chat_template
         )
 
-    def tokens(self, text):
+    def tokens(self, text: str) -> list[int]:
         """Ids of the whole prompt, up to where the model goes on."""
         encode = self._codec.encode
         if not self.chat_template:

@@ -90,9 +90,10 @@ max_prompt_tokens = 192
 max_new_tokens = 8
 [reward]
 kind = "rouge1"
+[optimizer]
+warmup_steps = 1
 [training]
 steps = 2
-warmup_steps = 1
 batch_size = 2
 [evaluation]
 validate_every = 2

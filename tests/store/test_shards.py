@@ -101,7 +101,7 @@ def test_a_shard_of_something_else_is_named_and_made_anew(files, line):
     data = line + b"\n"
     entry = {
         "shard": "0",
-        "sha256": digest(data, "reasoning", "", "0"),
+        "sha256": digest(data, "scores", "", "0"),
         "rows": 1,
     }
     files.write("scores/0.jsonl", data)
