@@ -247,7 +247,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
-        frozen = config.pop("frozen")
+        frozen = config.pop("frozen", ([], []))
         causal_lm = keras.saving.deserialize_keras_object(config["causal_lm"])
         _freeze_parts(causal_lm.backbone, *frozen)
         return cls(**{**config, "causal_lm": causal_lm})
