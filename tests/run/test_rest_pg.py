@@ -115,7 +115,7 @@ def test_other_documents_are_noticed(finished, tmp_path, split):
     ]
     run(out, splits=changed)
     moved = {str(p.relative_to(out)) for p in out.rglob("*.old-1")}
-    assert "sft/test.old-1" in moved
+    assert "sft/test/samples.old-1" in moved
     assert ("sft/weights.old-1" in moved) == (split != "test")
 
 

@@ -34,6 +34,10 @@ def test_counts_by_task():
         unfinished=1,
         mean_reward=2.3 / 4,
         histogram={"0.0": 1, "0.3": 1, "1.0": 2},
+        unjudged=0,
+        tau=1.0,
+        asked_tau=1.0,
+        why="",
     )
     assert found["abstract"].examples_without == 1
     assert found["all"].samples == 5
