@@ -15,7 +15,7 @@ SCORES = (0.1, 0.3, 0.5, 0.7, 1.0)
 # taught; a uniform guess among its 262,144 tokens would be 2e-5. Where a model
 # is about to think or to write prose instead, what is left for them is noise:
 # which of the five is the highest then says nothing about the answer.
-LEAST_MASS = 1e-4
+LEAST_MASS = 1e-3
 # Characters of a judge's words that are kept where they are no judgement.
 _LONGEST_QUOTE = 200
 

@@ -28,8 +28,8 @@ print(keras.config.backend())
 
 
 def backend_of(home, **chosen):
-    """The backend on a machine where Keras has written its own file."""
-    (home / "keras.json").write_text(json.dumps({"backend": "tensorflow"}))
+    """The backend on a machine where Keras' own file names another one."""
+    (home / "keras.json").write_text(json.dumps({"backend": "torch"}))
     kept = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
     done = subprocess.run(
         [sys.executable, "-c", _BACKEND],
@@ -46,7 +46,7 @@ def backend_of(home, **chosen):
     [
         ({}, "jax"),
         ({"KERAS_BACKEND": ""}, "jax"),
-        ({"KERAS_BACKEND": "torch"}, "torch"),
+        ({"KERAS_BACKEND": "tensorflow"}, "tensorflow"),
     ],
 )
 def test_jax_unless_the_environment_says_otherwise(tmp_path, chosen, backend):
