@@ -16,9 +16,13 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 - `reshape(x, shape)`: the tensor in another shape.
 - `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in
   place where the backend can.
-- `sum_over_chunks(function, arrays)`: the sum of `function(*chunk)` over the
-  first axis of `arrays`, one chunk in memory at a time, in the backward pass
-  too.
+- `sum_over_chunks(chunk, matrix, arrays)`: the sum of `chunk.value(matrix,
+  *parts)`, float32 (2,), where `parts` are the arrays' elements along their
+  first axis, one at a time. Its first number can be differentiated by `matrix`
+  and by the first array: `chunk.gradients(matrix, *parts)` gives the value,
+  the gradient by the first part, and the one by the matrix (None where
+  `chunk.learns` is false). They are computed in the forward pass, where the
+  backend knows that they are wanted.
 - `StepsMixin`: `train_step`, `test_step` and the functions that `fit` and
   `evaluate` call, for `training.model.RewardWeightedLM`.
 """

@@ -57,18 +57,41 @@ def write_slice(buffer, update, start):
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)
 
 
-def sum_over_chunks(function, arrays):
-    """A scan whose body is computed anew in the backward pass."""
-    if arrays[0].shape[0] == 1:
-        return function(*(array[0] for array in arrays))
+def sum_over_chunks(chunk, matrix, arrays):
+    """A scan; with gradients, they are what its forward pass keeps."""
+    rows, *constants = arrays
 
-    @jax.checkpoint
-    def add(total, chunk):
-        return total + function(*chunk), None
+    @jax.custom_vjp
+    def total(matrix, rows):
+        def add(value, parts):
+            return value + chunk.value(matrix, *parts), None
 
-    shape = jax.eval_shape(function, *(array[0] for array in arrays))
-    start = jax.numpy.zeros(shape.shape, shape.dtype)
-    return lax.scan(add, start, tuple(arrays))[0]
+        return lax.scan(add, jax.numpy.zeros(2), (rows, *constants))[0]
+
+    def forward(matrix, rows):
+        def add(sums, parts):
+            value, by_rows, by_matrix = chunk.gradients(matrix, *parts)
+            found = (value, by_matrix)
+            return jax.tree.map(jax.numpy.add, sums, found), by_rows
+
+        learned = None
+        if chunk.learns:
+            learned = jax.numpy.zeros(matrix.shape, "float32")
+        (value, by_matrix), by_rows = lax.scan(
+            add, (jax.numpy.zeros(2), learned), (rows, *constants)
+        )
+        return value, (by_matrix, by_rows)
+
+    def backward(gradients, upstream):
+        by_matrix, by_rows = gradients
+        if by_matrix is None:
+            by_matrix = jax.numpy.zeros(matrix.shape, matrix.dtype)
+        else:
+            by_matrix = (by_matrix * upstream[0]).astype(matrix.dtype)
+        return by_matrix, (by_rows * upstream[0]).astype(rows.dtype)
+
+    total.defvjp(forward, backward)
+    return total(matrix, rows)
 
 
 class StepsMixin:

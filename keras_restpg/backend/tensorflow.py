@@ -34,80 +34,44 @@ def write_slice(buffer, update, start):
     return ops.slice_update(buffer, start, ops.cast(update, buffer.dtype))
 
 
-def sum_over_chunks(function, arrays):
-    """Two loops over the chunks, the one backward computing them anew.
+def sum_over_chunks(chunk, matrix, arrays):
+    """A loop whose gradients are computed in its forward pass.
 
-    XLA would keep the chunks of an unrolled sum in memory together, and
-    TensorFlow's gradient of a loop what each of its turns has computed.
+    Where nobody asks for them, XLA leaves them out of the compiled program.
     """
-    if arrays[0].shape[0] == 1:
-        return function(*_chunk(arrays, 0))
+    rows, *constants = arrays
+    count = rows.shape[0]
 
     @tf.custom_gradient
-    def total(*arrays):
-        def gradient(upstream, variables=()):
-            return _chunk_gradients(function, arrays, variables, upstream)
+    def total(matrix, rows):
+        def add(index, value, by_rows, *by_matrix):
+            parts = [array[index] for array in (rows, *constants)]
+            found, by_part, by_words = chunk.gradients(matrix, *parts)
+            by_matrix = [each + by_words for each in by_matrix]
+            by_rows = by_rows.write(index, by_part)
+            return index + 1, value + found, by_rows, *by_matrix
 
-        return _chunk_sum(function, arrays), gradient
-
-    return total(*arrays)
-
-
-def _chunk(arrays, index):
-    return [array[index] for array in arrays]
-
-
-def _chunk_sum(function, arrays):
-    count = arrays[0].shape[0]
-    return tf.while_loop(
-        lambda index, total: index < count,
-        lambda index, total: (
-            index + 1,
-            total + function(*_chunk(arrays, index)),
-        ),
-        (tf.constant(1), function(*_chunk(arrays, 0))),
-        parallel_iterations=1,
-        maximum_iterations=count,
-    )[1]
-
-
-def _chunk_gradients(function, arrays, variables, upstream):
-    """Gradients of the sum, as `tf.custom_gradient` wants them returned."""
-    count = arrays[0].shape[0]
-
-    def add(index, parts, sums):
-        chunk = _chunk(arrays, index)
-        floats = [array for array in chunk if array.dtype.is_floating]
-        with tf.GradientTape() as tape:
-            tape.watch(floats)
-            value = function(*chunk)
-        gradients = tape.gradient(
-            value, [floats, list(variables)], upstream, "zero"
+        parts = tf.TensorArray(rows.dtype, count, element_shape=rows.shape[1:])
+        learned = (tf.zeros(matrix.shape),) * chunk.learns
+        _, value, by_rows, *by_matrix = tf.while_loop(
+            lambda index, *_: index < count,
+            add,
+            (tf.constant(0), tf.zeros(2), parts, *learned),
+            parallel_iterations=1,
+            maximum_iterations=count,
         )
-        pairs = zip(parts, gradients[0], strict=True)
-        parts = [part.write(index, gradient) for part, gradient in pairs]
-        pairs = zip(sums, gradients[1], strict=True)
-        return index + 1, parts, [a + b for a, b in pairs]
 
-    parts = [
-        tf.TensorArray(array.dtype, count, element_shape=array.shape[1:])
-        for array in arrays
-        if array.dtype.is_floating
-    ]
-    sums = [tf.zeros(v.shape, v.dtype) for v in variables]
-    _, parts, sums = tf.while_loop(
-        lambda index, parts, sums: index < count,
-        add,
-        (tf.constant(0), parts, sums),
-        parallel_iterations=1,
-        maximum_iterations=count,
-    )
-    parts = iter(parts)
-    gradients = [
-        next(parts).stack() if array.dtype.is_floating else None
-        for array in arrays
-    ]
-    return (gradients, sums) if variables else gradients
+        def gradient(upstream):
+            scale = upstream[0]
+            learned = None
+            if by_matrix:
+                learned = tf.cast(by_matrix[0] * scale, matrix.dtype)
+            by_all = by_rows.stack() * tf.cast(scale, rows.dtype)
+            return learned, by_all
+
+        return value, gradient
+
+    return total(matrix, rows)
 
 
 class StepsMixin:

@@ -50,13 +50,36 @@ def write_slice(buffer, update, start):
     return buffer
 
 
-def sum_over_chunks(function, arrays):
-    """A sum of chunks that are computed anew in the backward pass."""
-    function = recomputed(function)
-    return sum(
-        function(*(array[chunk] for array in arrays))
-        for chunk in range(arrays[0].shape[0])
-    )
+def sum_over_chunks(chunk, matrix, arrays):
+    """A loop; with gradients, they are what its forward pass keeps."""
+    if torch.is_grad_enabled():
+        return _SumOverChunks.apply(chunk, matrix, *arrays)
+    return sum(chunk.value(matrix, *parts) for parts in zip(*arrays))
+
+
+class _SumOverChunks(torch.autograd.Function):
+    @staticmethod
+    def forward(context, chunk, matrix, rows, *constants):
+        total, by_rows, by_matrix = 0.0, [], None
+        for parts in zip(rows, *constants):
+            value, by_part, found = chunk.gradients(matrix, *parts)
+            total = total + value
+            by_rows.append(by_part)
+            if by_matrix is None:
+                by_matrix = found
+            elif found is not None:
+                by_matrix += found
+        context.gradients = torch.stack(by_rows), by_matrix
+        context.dtype = matrix.dtype
+        return total
+
+    @staticmethod
+    def backward(context, upstream):
+        by_rows, by_matrix = context.gradients
+        if by_matrix is not None:
+            by_matrix = by_matrix.mul_(upstream[0]).to(context.dtype)
+        constants = [None] * (len(context.needs_input_grad) - 3)
+        return None, by_matrix, by_rows * upstream[0], *constants
 
 
 class StepsMixin:

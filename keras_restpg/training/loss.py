@@ -3,8 +3,9 @@
 Maximising E[R · log p(ŷ | x; P)] is minimising the sum over response tokens
 of `weight · nll`, where a token's weight comes from its output's reward and
 the normalisation over the whole batch (`token_weights`). Logits exist for
-one chunk of response positions at a time and are computed anew in the
-backward pass: those of a whole batch never do.
+one chunk of response positions at a time, and so do their gradients: the
+weights are known before, so the gradients by hidden states and embeddings are
+computed right where the logits are, and no logit is computed twice.
 """
 
 import keras
@@ -15,10 +16,9 @@ from keras_restpg.model import prefix
 
 NORMALIZATIONS = ("tokens", "sequence", "weight")
 
-# Bytes of float32 logits that are kept for the backward pass, and of a chunk
-# where those of all response positions are more.
-_KEPT_BYTES = 2**27
-_CHUNK_BYTES = 2**25
+# Bytes of the float32 logits of a chunk. Each chunk reads all embeddings and
+# adds to all their gradients, so it must not be small.
+_CHUNK_BYTES = 2**27
 
 
 def token_weights(rewards, lengths, places, normalization="tokens"):
@@ -61,62 +61,124 @@ def token_weights(rewards, lengths, places, normalization="tokens"):
 def weighted_nll(backbone, hidden, targets, weights, mask):
     """Sums of weighted and plain negative log-likelihood.
 
+    The gradient of the first sum, by `hidden` and by the embeddings, is
+    taken; the second has none, nor have `weights`.
+
     Args:
         backbone: the model whose embedding makes logits, Gemma 2's final
             soft cap included.
-        hidden: (N, hidden), states that predict `targets`.
-        targets: int32 (N,).
-        weights: float32 (N,).
-        mask: float32 (N,), 1 for response tokens.
+        hidden: (P, N, hidden), states that predict `targets`.
+        targets: int32 (P, N).
+        weights: float32 (P, N).
+        mask: (P, N), 1 for response tokens.
 
     Returns:
         Two float32 scalars: the sum of `weights · nll` and of `mask · nll`.
     """
-    count, word = hidden.shape[0], 4 * backbone.vocabulary_size
-    whole = count * word <= _KEPT_BYTES
-    rows = count if whole else max(1, _CHUNK_BYTES // word)
-    chunks = -(-count // rows)
-    rows = -(-count // chunks)
-
-    def chunk_sums(hidden, targets, weights, mask):
-        logits = _logits(backbone, hidden)
-        chosen = ops.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
-        nll = ops.logsumexp(logits, axis=-1) - chosen
-        # A padded position may hold anything, infinities included.
-        nll = ops.where(mask > 0, nll, 0.0)
-        return ops.stack(
-            [ops.sum(weights * nll), ops.sum(ops.stop_gradient(nll))]
-        )
-
-    arrays = (hidden, targets, weights, mask)
-    arrays = [_in_chunks(array, chunks, rows) for array in arrays]
-    sums = backend.sum_over_chunks(chunk_sums, arrays)
+    embedding = backbone.token_embedding
+    prompts, places = targets.shape
+    bytes_each = 4 * prompts * backbone.vocabulary_size
+    chunks = -(-places // max(1, _CHUNK_BYTES // bytes_each))
+    sums = backend.sum_over_chunks(
+        _Chunk(
+            embedding.logit_soft_cap,
+            any(variable.trainable for variable in embedding.variables),
+        ),
+        _words(backbone),
+        [
+            _in_chunks(array, chunks)
+            for array in (hidden, targets, weights, ops.cast(mask, "float32"))
+        ],
+    )
     return sums[0], sums[1]
 
 
-def _logits(backbone, hidden):
-    """`prefix.logits`, with the gradients of a quantised embedding as well.
-
-    Keras rounds the hidden states before it multiplies them with quantised
-    embeddings, which stops their gradient. Here they meet the embeddings as
-    the input side reads them, in floating point.
-    """
+def _words(backbone):
+    """The embeddings as the output reads them (vocabulary, hidden)."""
     embedding = backbone.token_embedding
-    if embedding.quantization_mode is None:
-        return prefix.logits(backbone, hidden)
-    words = ops.arange(backbone.vocabulary_size, dtype="int32")
-    logits = ops.matmul(hidden, ops.transpose(embedding(words)))
-    logits = ops.cast(logits, "float32")
-    cap = embedding.logit_soft_cap
-    return logits if cap is None else cap * ops.tanh(logits / cap)
+    if embedding.quantization_mode is not None:
+        # Keras would round the hidden states, which stops their gradient.
+        return embedding(ops.arange(backbone.vocabulary_size, dtype="int32"))
+    dtype = embedding.reverse_dtype or embedding.compute_dtype
+    return ops.cast(embedding.embeddings, dtype)
 
 
-def _in_chunks(array, chunks, rows):
-    missing = chunks * rows - array.shape[0]
+class _Chunk:
+    """The sums of one chunk, and their gradients in closed form.
+
+    Args:
+        soft_cap: of the logits, or None.
+        learns: whether the embeddings have a gradient.
+    """
+
+    def __init__(self, soft_cap, learns):
+        self.soft_cap = soft_cap
+        self.learns = learns
+
+    def value(self, words, hidden, targets, weights, mask):
+        """float32 (2,): the sums of `weights · nll` and of `mask · nll`."""
+        return self._forward(words, hidden, targets, weights, mask)[0]
+
+    def gradients(self, words, hidden, targets, weights, mask):
+        """The value, and the first sum's gradients.
+
+        Returns:
+            The value; the gradient by `hidden`, as `hidden`; and by `words`,
+            float32 (vocabulary, hidden), or None where they don't learn.
+        """
+        value, logits, normalizer = self._forward(
+            words, hidden, targets, weights, mask
+        )
+        gradient = ops.exp(logits - normalizer[:, None])
+        token = ops.arange(words.shape[0], dtype="int32")
+        chosen = token[None] == ops.reshape(targets, (-1, 1))
+        gradient = ops.where(chosen, gradient - 1.0, gradient)
+        gradient = gradient * ops.reshape(weights * mask, (-1, 1))
+        if self.soft_cap is not None:
+            gradient *= 1.0 - ops.square(logits / self.soft_cap)
+        gradient = ops.cast(gradient, words.dtype)
+        by_hidden = ops.reshape(ops.matmul(gradient, words), hidden.shape)
+        by_hidden = ops.cast(by_hidden, hidden.dtype)
+        if not self.learns:
+            return value, by_hidden, None
+        states = _states(hidden, mask, words.dtype)
+        by_words = ops.matmul(ops.transpose(gradient), states)
+        return value, by_hidden, ops.cast(by_words, "float32")
+
+    def _forward(self, words, hidden, targets, weights, mask):
+        states = _states(hidden, mask, words.dtype)
+        logits = ops.matmul(states, ops.transpose(words))
+        if self.soft_cap is not None:
+            logits = ops.tanh(logits / self.soft_cap) * self.soft_cap
+        logits = ops.cast(logits, "float32")
+        normalizer = ops.logsumexp(logits, axis=-1)
+        targets = ops.reshape(targets, (-1, 1))
+        chosen = ops.take_along_axis(logits, targets, axis=1)[:, 0]
+        nll = ops.reshape(normalizer - chosen, mask.shape) * mask
+        value = ops.stack([ops.sum(weights * nll), ops.sum(nll)])
+        return value, logits, normalizer
+
+
+def _states(hidden, mask, dtype):
+    """(P · N, hidden); a padded position may hold anything, even infinity."""
+    states = ops.where(mask[..., None] > 0, hidden, 0.0)
+    return ops.cast(ops.reshape(states, (-1, hidden.shape[-1])), dtype)
+
+
+def _in_chunks(array, chunks):
+    """(P, N, …) as (chunks, P, n, …), padded with 0.
+
+    Chunks run over the positions of all prompts, so that prompts may lie on
+    several devices.
+    """
+    prompts, places, *others = array.shape
+    each = -(-places // chunks)
+    missing = chunks * each - places
     if missing:
-        widths = [(0, missing)] + [(0, 0)] * (len(array.shape) - 1)
+        widths = [(0, 0), (0, missing)] + [(0, 0)] * len(others)
         array = ops.pad(array, widths)
-    return ops.reshape(array, (chunks, rows, *array.shape[1:]))
+    array = ops.reshape(array, (prompts, chunks, each, *others))
+    return ops.moveaxis(array, 1, 0)
 
 
 def response_loss(backbone, micro, weights, recompute=False):
@@ -159,10 +221,10 @@ def response_loss(backbone, micro, weights, recompute=False):
     )
     return weighted_nll(
         backbone,
-        ops.reshape(hidden, (-1, hidden.shape[-1])),
-        ops.reshape(targets, (-1,)),
-        ops.reshape(weights, (-1,)),
-        ops.reshape(ops.cast(mask, "float32"), (-1,)),
+        *(
+            ops.reshape(array, (prompts, rows * places, *array.shape[3:]))
+            for array in (hidden, targets, weights, mask)
+        ),
     )
 
 

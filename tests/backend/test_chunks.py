@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_restpg import backend
+from tests.backend.gradients import gradients_of
 
 pytestmark = pytest.mark.backend
 
@@ -13,84 +14,62 @@ RNG = np.random.default_rng(0)
 MATRIX = RNG.normal(size=(3, 4)).astype("float32")
 
 
-def gradients_of(function, array, matrix):
-    """`function(array)` and its gradients by both, compiled where it can be."""
-    if keras.config.backend() == "jax":
-        return _jax(function, array, matrix)
-    if keras.config.backend() == "tensorflow":
-        return _tensorflow(function, array, matrix)
-    tensor = ops.convert_to_tensor(array)
-    tensor.requires_grad_()
-    matrix.value.grad = None
-    value = function(tensor)
-    value.backward()
-    values = (value, tensor.grad, matrix.value.grad)
-    return [v.detach().cpu().numpy() for v in values]
+class Squares:
+    """Of scores, times a constant each; and the sum of the scores."""
 
+    learns = True
 
-def _jax(function, array, matrix):
-    import jax
+    def value(self, matrix, rows, constants):
+        scores = ops.matmul(rows, matrix)
+        squares = ops.square(scores) * constants[:, None]
+        return ops.stack([ops.sum(squares), ops.sum(scores)])
 
-    @jax.jit
-    def run(array, value):
-        def stateless(array, value):
-            with keras.StatelessScope(state_mapping=[(matrix, value)]):
-                return function(array)
-
-        return jax.value_and_grad(stateless, (0, 1))(array, value)
-
-    value, gradients = run(array, matrix.value)
-    return [np.asarray(v) for v in (value, *gradients)]
-
-
-def _tensorflow(function, array, matrix):
-    import tensorflow as tf
-
-    @tf.function(jit_compile=True)
-    def run(array):
-        with tf.GradientTape() as tape:
-            tape.watch(array)
-            value = function(array)
-        return value, *tape.gradient(value, [array, matrix.value])
-
-    return [v.numpy() for v in run(tf.convert_to_tensor(array))]
+    def gradients(self, matrix, rows, constants):
+        by_scores = 2.0 * ops.matmul(rows, matrix) * constants[:, None]
+        by_rows = ops.matmul(by_scores, ops.transpose(matrix))
+        by_matrix = ops.matmul(ops.transpose(rows), by_scores)
+        if not self.learns:
+            by_matrix = None
+        return self.value(matrix, rows, constants), by_rows, by_matrix
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_value_and_gradients(count):
     matrix = keras.Variable(MATRIX)
     array = RNG.normal(size=(count, 6, 3)).astype("float32")
-    labels = RNG.integers(0, 4, (count, 6)).astype("int32")
-
-    def part(rows, labels):
-        scores = ops.matmul(rows, matrix)
-        chosen = ops.take_along_axis(scores, labels[:, None], axis=1)
-        return ops.stack(
-            [ops.sum(ops.tanh(scores)), ops.sum(ops.square(chosen))]
-        )
+    constants = RNG.normal(size=(count, 6)).astype("float32")
 
     def by_chunks(array):
-        # The variable and the array are used outside of the chunks as well.
-        sums = backend.sum_over_chunks(part, [array, labels_tensor()])
-        return sums[0] + 2.0 * sums[1] + ops.sum(ops.matmul(array, matrix))
+        # The matrix and the array are used outside of the chunks as well.
+        arrays = [array, ops.convert_to_tensor(constants)]
+        words = ops.convert_to_tensor(matrix)
+        sums = backend.sum_over_chunks(Squares(), words, arrays)
+        return 3.0 * sums[0] + ops.sum(ops.matmul(array, matrix))
 
     def plain(array):
         rows = ops.reshape(array, (-1, 3))
-        sums = part(rows, ops.reshape(labels_tensor(), (-1,)))
-        return sums[0] + 2.0 * sums[1] + ops.sum(ops.matmul(array, matrix))
+        each = ops.convert_to_tensor(constants.reshape(-1))
+        value = Squares().value(matrix, rows, each)[0]
+        return 3.0 * value + ops.sum(ops.matmul(array, matrix))
 
-    def labels_tensor():
-        return ops.convert_to_tensor(labels)
-
-    found = gradients_of(by_chunks, array, matrix)
-    expected = gradients_of(plain, array, matrix)
+    found = gradients_of(by_chunks, array, [matrix])
+    expected = gradients_of(plain, array, [matrix])
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_without_variables():
-    array = RNG.normal(size=(3, 2)).astype("float32")
-    total = backend.sum_over_chunks(
-        lambda rows: ops.sum(ops.square(rows)), [ops.convert_to_tensor(array)]
+@pytest.mark.parametrize("learns", [True, False])
+def test_without_gradients(learns):
+    chunk = Squares()
+    chunk.learns = learns
+    array = RNG.normal(size=(3, 2, 3)).astype("float32")
+    constants = np.ones((3, 2), "float32")
+    arrays = [ops.convert_to_tensor(each) for each in (array, constants)]
+    matrix = ops.convert_to_tensor(MATRIX)
+    sums = ops.stop_gradient(backend.sum_over_chunks(chunk, matrix, arrays))
+    scores = array @ MATRIX
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(sums),
+        [(scores**2).sum(), scores.sum()],
+        rtol=1e-5,
     )
-    assert float(total) == pytest.approx((array**2).sum(), rel=1e-5)

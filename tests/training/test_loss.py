@@ -4,20 +4,22 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_restpg.model import prefix
 from keras_restpg.training import loss
+from tests.backend.gradients import gradients_of
 from tests.model import gemmas
 
 pytestmark = pytest.mark.backend
 
-ROWS, HIDDEN = 13, 16
+SHAPE, HIDDEN = (2, 7), 16
 
 
 def arguments():
     rng = np.random.default_rng(0)
-    hidden = rng.normal(size=(ROWS, HIDDEN)).astype("float32")
-    targets = rng.integers(0, gemmas.VOCABULARY, ROWS).astype("int32")
-    weights = rng.uniform(size=ROWS).astype("float32")
-    mask = (np.arange(ROWS) % 4 != 3).astype("float32")
+    hidden = rng.normal(size=(*SHAPE, HIDDEN)).astype("float32")
+    targets = rng.integers(0, gemmas.VOCABULARY, SHAPE).astype("int32")
+    weights = rng.uniform(size=SHAPE).astype("float32")
+    mask = (np.arange(14).reshape(SHAPE) % 4 != 3).astype("float32")
     return hidden, targets, weights * mask, mask
 
 
@@ -25,8 +27,14 @@ def expected(embedding, hidden, targets, weights, mask, cap=None):
     logits = hidden.astype("float64") @ embedding.astype("float64").T
     if cap is not None:
         logits = cap * np.tanh(logits / cap)
-    nll = np.log(np.exp(logits).sum(-1)) - logits[np.arange(ROWS), targets]
+    chosen = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
+    nll = np.log(np.exp(logits).sum(-1)) - chosen
     return [(weights * nll).sum(), (mask * nll).sum()]
+
+
+def chunks_of(places, monkeypatch):
+    size = SHAPE[0] * places * 4 * gemmas.VOCABULARY
+    monkeypatch.setattr(loss, "_CHUNK_BYTES", size)
 
 
 def sums(backbone, arrays):
@@ -38,11 +46,10 @@ def sums(backbone, arrays):
 
 
 # All in one chunk, in several with a ragged last one, a position in each.
-@pytest.mark.parametrize("rows", [1000, 5, 1])
+@pytest.mark.parametrize("places", [1000, 3, 1])
 @pytest.mark.parametrize("cap", [None, 3.0])
-def test_sums_equal_numpy(cap, rows, monkeypatch):
-    monkeypatch.setattr(loss, "_CHUNK_BYTES", rows * 4 * gemmas.VOCABULARY)
-    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
+def test_sums_equal_numpy(cap, places, monkeypatch):
+    chunks_of(places, monkeypatch)
     backbone = gemmas.gemma1() if cap is None else gemmas.gemma2()
     embedding = ops.convert_to_numpy(backbone.token_embedding.embeddings)
     arrays = arguments()
@@ -53,15 +60,66 @@ def test_sums_equal_numpy(cap, rows, monkeypatch):
     )
 
 
+# Gemma 1; a soft cap; LoRA in the embeddings; embeddings that are fixed; in
+# bfloat16 and in integers.
+MODELS = {
+    "gemma1": gemmas.gemma1,
+    "gemma2": gemmas.gemma2,
+    "lora": lambda: changed(lambda each: each.enable_lora(2)),
+    "frozen": lambda: changed(lambda each: setattr(each, "trainable", False)),
+}
+
+
+def changed(change):
+    backbone = gemmas.gemma1()
+    change(backbone.token_embedding)
+    return backbone
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("places", [1000, 3])
+def test_gradients_equal_those_of_plain_logits(kind, places, monkeypatch):
+    chunks_of(places, monkeypatch)
+    backbone = MODELS[kind]()
+    hidden, *others = arguments()
+    others = [ops.convert_to_tensor(array) for array in others]
+
+    def ours(hidden):
+        return loss.weighted_nll(backbone, hidden, *others)[0]
+
+    def plain(hidden):
+        targets, weights, _ = others
+        logits = prefix.logits(backbone, hidden)
+        chosen = ops.take_along_axis(logits, targets[..., None], axis=-1)
+        nll = ops.logsumexp(logits, axis=-1) - chosen[..., 0]
+        return ops.sum(weights * nll)
+
+    # Large enough for the soft cap to bend.
+    variables = backbone.token_embedding.trainable_variables
+    found = gradients_of(ours, 20 * hidden, variables)
+    expected = gradients_of(plain, 20 * hidden, variables)
+    assert len(found) == 2 + {"lora": 2, "frozen": 0}.get(kind, 1)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_a_padded_position_may_hold_anything(monkeypatch):
-    monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
-    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
+    chunks_of(3, monkeypatch)
     backbone = gemmas.gemma1()
     hidden, targets, weights, mask = arguments()
     before = sums(backbone, (hidden, targets, weights, mask))
     hidden[mask == 0] = np.inf
     after = sums(backbone, (hidden, targets, weights, mask))
     assert after == pytest.approx(before)
+    tensors = [
+        ops.convert_to_tensor(array) for array in (targets, weights, mask)
+    ]
+    for each in gradients_of(
+        lambda hidden: loss.weighted_nll(backbone, hidden, *tensors)[0],
+        hidden,
+        backbone.token_embedding.trainable_variables,
+    ):
+        assert np.isfinite(each).all()
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
