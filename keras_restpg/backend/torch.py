@@ -54,14 +54,16 @@ def sum_over_chunks(chunk, matrix, arrays):
     """A loop; with gradients, they are what its forward pass keeps."""
     if torch.is_grad_enabled():
         return _SumOverChunks.apply(chunk, matrix, *arrays)
-    return sum(chunk.value(matrix, *parts) for parts in zip(*arrays))
+    return sum(
+        chunk.value(matrix, *parts) for parts in zip(*arrays, strict=True)
+    )
 
 
 class _SumOverChunks(torch.autograd.Function):
     @staticmethod
     def forward(context, chunk, matrix, rows, *constants):
         total, by_rows, by_matrix = 0.0, [], None
-        for parts in zip(rows, *constants):
+        for parts in zip(rows, *constants, strict=True):
             value, by_part, found = chunk.gradients(matrix, *parts)
             total = total + value
             by_rows.append(by_part)
