@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_restpg.model import batching, nucleus, prefix, stock
+from keras_restpg.model import batching, nucleus, padding, prefix, stock
 from keras_restpg.model.decode import Decoder
 from keras_restpg.model.group import GroupRun
 from keras_restpg.model.text import Codec
@@ -218,7 +218,7 @@ class SamplingEngine:
             [token_ids[prompt] for prompt in group.prompts],
             lambda samples: self._uniforms(group, samples, sampling, keys),
             (sampling.temperature or 1.0, sampling.top_p),
-            batching.stages(self.max_new_tokens),
+            padding.stages(self.max_new_tokens),
         )
         for prompt, sample, tokens, log_prob in run:
             yield prompt, sample, self._generation(tokens, log_prob)
