@@ -13,6 +13,7 @@ COMMON = {
     "_lazy",
     "_version",
     "backend",
+    "decoding",
     "errors",
     "progress",
     "environment",

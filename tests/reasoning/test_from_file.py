@@ -25,7 +25,7 @@ def test_both_spellings_in_any_order(tmp_path):
         tmp_path,
         {"id": "f", "reasoning": "Sure:\none two three four five"},
         "",
-        records.to_json(records.Reasoning("e", "théâtre")),
+        dataclasses.asdict(records.Reasoning("e", "théâtre")),
     )
     found = load_reasoning(path, EXAMPLES)
     assert [r.example_id for r in found] == ["e", "f"]
