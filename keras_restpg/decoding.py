@@ -12,11 +12,10 @@ import re
 import reprlib
 import types
 import typing
-from typing import Any, TypeVar
+from typing import Any
 
 from keras_restpg.errors import InputError
 
-_Record = TypeVar("_Record")
 # No path holds a null character, and UTF-8 no lone surrogate.
 _PLAIN = re.compile(r"[^\0\ud800-\udfff]*")
 _REPR = reprlib.Repr()
@@ -42,7 +41,7 @@ def field(
     )
 
 
-def decode(cls: type[_Record], values: Any, name: str | None = None) -> _Record:
+def decode(cls: Any, values: Any, name: str | None = None) -> Any:
     """The dataclass `cls` that `dataclasses.asdict` made `values` from.
 
     Args:
