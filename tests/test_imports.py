@@ -20,6 +20,7 @@ COMMON = {
     "identity",
     "settings",
     "records",
+    "seeds",
     "store",
     "tables",
 }

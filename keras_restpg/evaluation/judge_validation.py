@@ -11,7 +11,6 @@ proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 
 import collections
 import dataclasses
-import hashlib
 import warnings
 
 import numpy as np
@@ -21,6 +20,7 @@ from keras_restpg.data import csv_file
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
 from keras_restpg.rewards import scoring
+from keras_restpg.seeds import draw
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _COLUMNS = ("prompt", "expected", "answer_a", "answer_b", "choice")
@@ -192,7 +192,7 @@ def _ranks(examples, seed):
     seen = collections.Counter()
     rank = np.empty(len(examples))
     for i in sorted(
-        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
+        range(len(examples)), key=lambda i: draw("order", seed, examples[i].id)
     ):
         rank[i] = seen[examples[i].task]
         seen[examples[i].task] += 1
@@ -218,15 +218,10 @@ def swap_profiles(examples, seed=0):
                 "Profiles can be swapped only between users: task "
                 f"{example.task!r} has one user, {example.user!r}"
             )
-        draw = int.from_bytes(_draw("profile", seed, example)[:8], "big")
-        documents = others[draw % len(others)].documents
+        number = int.from_bytes(draw("profile", seed, example.id)[:8], "big")
+        documents = others[number % len(others)].documents
         swapped.append(dataclasses.replace(example, documents=documents))
     return swapped
-
-
-def _draw(purpose, seed, example):
-    name = f"{purpose}/{seed}/{example.id}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 
 
 def _scores(reward, examples, answers):

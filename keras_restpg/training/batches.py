@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from keras_restpg import seeds
 from keras_restpg.model.padding import grid, padded
 from keras_restpg.training.features import Tokens
 
@@ -85,7 +86,7 @@ class Batches:
         return arrays(*self._epoch[1][index])
 
     def _order(self, epoch: int) -> list[tuple[Size, list[Tokens]]]:
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = seeds.generator(self.seed, epoch)
         batches = []
         for size, members in self.groups:
             order = rng.permutation(len(members))
