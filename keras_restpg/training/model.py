@@ -275,6 +275,14 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
         return self.causal_lm(inputs)
 
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self.drawing(self.train_step)
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self.drawing(self.test_step)
+
     def draw(self, data):
         """The batch that `fit` hands over, or that its ticket stands for."""
         batch = data[0] if isinstance(data, tuple | list) else data
