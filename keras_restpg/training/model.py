@@ -361,7 +361,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         for name, value in values.items():
             value = ops.where(ops.isfinite(value), value, 0.0)
             self.trackers[name].update_state(value, sample_weight=good)
-        return {name: m.result() for name, m in self.trackers.items()}
+        # An evaluation has no gradients, and skips nothing.
+        names = values if norm is None else self.trackers
+        return {name: self.trackers[name].result() for name in names}
 
 
 class _InARow(keras.metrics.Metric):
