@@ -54,8 +54,11 @@ class Scored:
     Attributes:
         rows: one dict a prediction: `id`, `task`, the metrics, and, with a
             reward, `judge`, its score; beside it a judge's `probabilities`
-            and `expected_score`, or the `reason` why nothing was judged.
-        means: `{task: {metric: mean, "count": n}}`, then `"all"`.
+            and `expected_score`, or the `reason` why there was nothing to
+            judge. Where the judge gave no score, `judge` is None and
+            `unjudged` says why.
+        means: `{task: {metric: mean, "count": n}}`, then `"all"`; `judge` is
+            the mean of the scores that were given, NaN where none was.
         notes: sentences on what the scores do not say by themselves.
     """
 
@@ -133,7 +136,9 @@ def score_file(
         judged = _judged(pairs, answers, reward)
         for row, values in zip(rows, judged, strict=True):
             row.update(values)
-    return Scored(rows, _means(rows), tuple(_notes(pairs, answers, tokenizer)))
+    return Scored(
+        rows, _means(rows), tuple(_notes(rows, pairs, answers, tokenizer))
+    )
 
 
 def read_predictions(path):
@@ -257,6 +262,8 @@ def _judged(pairs, answers, reward):
             continue
         values = dataclasses.asdict(by_index[i])
         score = values.pop("score")
+        if by_index[i].unjudged:
+            score = None
         yield {"judge": score, **{k: v for k, v in values.items() if v}}
 
 
@@ -266,12 +273,17 @@ def _means(rows):
     means = {}
     for task in [*tasks, ALL]:
         part = [row for row in rows if task in (ALL, row["task"])]
-        means[task] = {n: float(np.mean([r[n] for r in part])) for n in names}
+        means[task] = {n: _mean([row[n] for row in part]) for n in names}
         means[task]["count"] = len(part)
     return means
 
 
-def _notes(pairs, answers, tokenizer):
+def _mean(values):
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _notes(rows, pairs, answers, tokenizer):
     count = len(pairs)
     unread = sum(_is_unread(example.expected) for example, _ in pairs)
     if unread and tokenizer == "rouge":
@@ -283,6 +295,12 @@ def _notes(pairs, answers, tokenizer):
     missing = answers.count(None)
     if missing:
         yield f"{missing} of {count} outputs have no final answer and count 0."
+    replies = [row["unjudged"] for row in rows if "unjudged" in row]
+    if replies:
+        yield (
+            f"The judge gave {len(replies)} of {count - missing} answers no "
+            f"score: they are left out of its mean. The first: {replies[0]}"
+        )
 
 
 def _is_unread(text):
