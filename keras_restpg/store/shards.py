@@ -29,6 +29,12 @@ class _Entry:
     rows: int = field(low=0)
 
 
+def parts(count, size):
+    """`(key, slice)` of each shard of `count` things, `size` in each."""
+    for first in range(0, count, size):
+        yield f"{first // size:05d}", slice(first, first + size)
+
+
 class Shards:
     """The shards of one stage.
 
