@@ -24,7 +24,8 @@ class Document:
         text: the original text, as it goes into prompts.
         id: a name within the profile, for people to read.
         search_text: what retrieval indexes; empty means `text`.
-        date: ISO date or timestamp; empty where unknown.
+        date: when it was written, in any form that `data.dates.parse` reads;
+            empty where unknown.
     """
 
     text: str
