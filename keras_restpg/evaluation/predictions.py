@@ -125,7 +125,8 @@ def score_file(
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
-    _check_ids(read, examples, predictions)
+    rows = ((each.where, each.id, each) for each in read)
+    reading.by_id(rows, predictions, examples)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
     answers = [
         prompts.final_answer(prediction.output, reasoning)
@@ -148,7 +149,13 @@ def read_predictions(path):
         InputError: not JSON, a field that is missing or no text, an id
             twice, or nothing at all.
     """
-    found = {}
+    found = reading.by_id(_predictions(path), path)
+    if not found:
+        raise InputError(f"{path}: there are no predictions in it")
+    return list(found.values())
+
+
+def _predictions(path):
     for where, row in _objects(path):
         rows = row.get("golds", [row])
         if not isinstance(rows, list):
@@ -158,10 +165,7 @@ def read_predictions(path):
                 raise InputError(f"{where}: 'golds' must hold objects.")
             key = reading.text_of(each, "id", where)
             output = reading.text_of(each, "output", where)
-            _put(found, Prediction(key, output, where), where)
-    if not found:
-        raise InputError(f"{path}: there are no predictions in it")
-    return list(found.values())
+            yield where, key, Prediction(key, output, where)
 
 
 def read_references(path):
@@ -170,7 +174,11 @@ def read_references(path):
     Raises:
         InputError: as `read_predictions`.
     """
-    found, (task, made) = {}, _named(path)
+    return list(reading.by_id(_references(path), path).values())
+
+
+def _references(path):
+    task, made = _named(path)
     for number, (where, row) in enumerate(reading.objects(path)):
         key = reading.text_or(row, "id", where, made and f"{made}-{number}")
         if not key:
@@ -187,8 +195,7 @@ def read_references(path):
             expected=reading.text_of(row, "output", where),
             documents=(),
         )
-        _put(found, example, where)
-    return list(found.values())
+        yield where, key, example
 
 
 def _named(path):
@@ -197,28 +204,6 @@ def _named(path):
     if task and split in longlamp.SPLITS:
         return task, f"{task}-{split}"
     return "task", ""
-
-
-def _put(found, record, where):
-    if record.id in found:
-        raise InputError(f"{where}: the id {record.id!r} was there before")
-    found[record.id] = record
-
-
-def _check_ids(predictions, examples, path):
-    for prediction in predictions:
-        if prediction.id not in examples:
-            raise InputError(
-                f"{prediction.where}: no reference has the id {prediction.id!r}"
-            )
-    predicted = {prediction.id for prediction in predictions}
-    missing = [key for key in examples if key not in predicted]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} of {len(examples)} references have no "
-            f"prediction, first {missing[0]!r}. Predict them, or take them "
-            "out of the references."
-        )
 
 
 def _objects(path):

@@ -152,7 +152,7 @@ def test_a_task_does_not_take_the_place_of_the_totals(tmp_path):
 
 def test_every_reference_needs_a_prediction(tmp_path, references):
     path = write(tmp_path, {"golds": [{"id": "1", "output": "x"}]})
-    message = f"{path}: 1 of 2 references have no prediction, first '2'"
+    message = f"{path}: 1 of 2 examples are not in it, first '2'"
     with pytest.raises(InputError, match=message):
         score_file(path, references)
 
@@ -165,7 +165,7 @@ def test_every_reference_needs_a_prediction(tmp_path, references):
         ('{"golds": []}', "no predictions"),
         ('{"golds": [{"id": "1"}]}', "the field 'output' is missing"),
         ('{"golds": ["x"]}', "must hold objects"),
-        ('{"id": "9", "output": "x"}', "no reference has the id '9'"),
+        ('{"id": "9", "output": "x"}', "no example has the id '9'"),
         (
             '{"golds": [{"id": "1", "output": "x"}, '
             '{"id": "1", "output": ""}]}',
