@@ -55,6 +55,35 @@ def objects(path):
         raise InputError(f"{path}: the file is empty.")
 
 
+def by_id(rows, path, wanted=None):
+    """What rows hold, `{id: value}` in their order.
+
+    Args:
+        rows: iterable of `(where, id, value)`.
+        path: of their file.
+        wanted: ids of the examples that must have one row each; None: any.
+
+    Raises:
+        InputError: an id is there twice, or not wanted, or is missing.
+    """
+    known = None if wanted is None else set(wanted)
+    found = {}
+    for where, key, value in rows:
+        if known is not None and key not in known:
+            raise InputError(f"{where}: no example has the id {key!r}")
+        if key in found:
+            raise InputError(f"{where}: the id {key!r} was there before")
+        found[key] = value
+    missing = [key for key in wanted or () if key not in found]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} of {len(known)} examples are not in it, "
+            f"first {missing[0]!r}. Add a row for each, or leave these "
+            "examples out."
+        )
+    return found
+
+
 def text_of(row, field, where):
     """A field's text; numbers and dates become text, as LongLaMP's types vary.
 

@@ -10,14 +10,14 @@ rounding of the matrix products.
 """
 
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_restpg.model import batching, nucleus, prefix, stock
+from keras_restpg import seeds
+from keras_restpg.model import batching, nucleus, padding, prefix, stock
 from keras_restpg.model.decode import Decoder
 from keras_restpg.model.group import GroupRun
 from keras_restpg.model.text import Codec
@@ -218,7 +218,7 @@ class SamplingEngine:
             [token_ids[prompt] for prompt in group.prompts],
             lambda samples: self._uniforms(group, samples, sampling, keys),
             (sampling.temperature or 1.0, sampling.top_p),
-            batching.stages(self.max_new_tokens),
+            padding.stages(self.max_new_tokens),
         )
         for prompt, sample, tokens, log_prob in run:
             yield prompt, sample, self._generation(tokens, log_prob)
@@ -229,7 +229,7 @@ class SamplingEngine:
         found = np.zeros((group.size, len(samples), *shape), "float32")
         for line, prompt in enumerate(group.prompts):
             for column, sample in enumerate(samples):
-                random = generator(sampling.seed, keys[prompt], sample)
+                random = seeds.generator(sampling.seed, keys[prompt], sample)
                 found[line, column] = random.random(shape, dtype="float32")
         return found
 
@@ -244,7 +244,9 @@ class SamplingEngine:
 
     def _stock(self, token_ids, sampling, keys):
         for prompt, ids in enumerate(token_ids):
-            seed = generator(sampling.seed, keys[prompt], 0).integers(2**31)
+            seed = seeds.generator(sampling.seed, keys[prompt], 0).integers(
+                2**31
+            )
             rows = stock.generate(
                 self.causal_lm,
                 ids,
@@ -255,12 +257,3 @@ class SamplingEngine:
             )
             for sample, (tokens, log_prob) in enumerate(rows):
                 yield prompt, sample, self._generation(tokens, log_prob)
-
-
-def generator(seed: str, key: str, sample: int) -> np.random.Generator:
-    """NumPy's counter-based generator of one sample's random numbers."""
-    name = f"{seed}/{key}/{sample}".encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(name, digest_size=16).digest()
-    return np.random.Generator(
-        np.random.Philox(key=int.from_bytes(digest, "little"))
-    )

@@ -1,11 +1,10 @@
 """The M-step: which weights, a new optimizer, new data (§3.2, lines 10, 11)."""
 
-import hashlib
-
 from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.identity import describe_model
+from keras_restpg.seeds import draw
 from keras_restpg.store.checkpoints import host
 from keras_restpg.store.run_directory import fit_into
 from keras_restpg.training.batches import Batches
@@ -139,6 +138,7 @@ class Trainer:
 
     def _batches(self, m_step):
         settings = self.settings
+        name = self.stages[m_step.number].name
         tokens = tokenize(
             m_step.data,
             self.codec,
@@ -149,10 +149,5 @@ class Trainer:
             tokens,
             settings.batch_size,
             settings.micro_batch_tokens,
-            _seed(settings.seed, self.stages[m_step.number].name),
+            int.from_bytes(draw(settings.seed, name)[:4], "little"),
         )
-
-
-def _seed(seed, name):
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "little")
