@@ -14,6 +14,12 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
   sampling does this and the next often enough for `keras.ops`' own checks of
   their arguments to take a tenth of its time.
 - `reshape(x, shape)`: the tensor in another shape.
+- `shards()`: among how many devices, or groups of them, prompts are divided:
+  those along the batch dimension of a `keras.distribution`, 1 without one.
+  Raises a ValueError for what is not supported.
+- `spread(array, axis=0)`: a tensor whose `axis`, the prompts, is divided among
+  the shards. It must be a multiple of them.
+- `spread_zeros(shape, dtype)`: zeros, their first axis divided so.
 - `write_slice(buffer, update, start)`: `buffer` with `update` at `start`, in
   place where the backend can.
 - `sum_over_chunks(chunk, matrix, arrays)`: the sum of `chunk.value(matrix,
@@ -38,6 +44,9 @@ _NAMES = (
     "pick",
     "recomputed",
     "reshape",
+    "shards",
+    "spread",
+    "spread_zeros",
     "sum_over_chunks",
     "write_slice",
 )

@@ -52,6 +52,42 @@ def reshape(x, shape):
     return jax.numpy.reshape(x, shape)
 
 
+def shards():
+    """The size of the batch dimension of the distribution's mesh."""
+    if jax.process_count() > 1:
+        raise ValueError(
+            "keras_restpg runs in one process, on all devices of its host. "
+            f"Received: {jax.process_count()} processes"
+        )
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return 1
+    mesh = distribution.device_mesh
+    return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+
+
+def spread(array, axis=0):
+    """The array, laid out over the mesh where there is one."""
+    if keras.distribution.distribution() is None:
+        return keras.ops.convert_to_tensor(array)
+    return jax.device_put(array, _layout(len(array.shape), axis))
+
+
+def spread_zeros(shape, dtype):
+    """Zeros, each device making its own."""
+    if keras.distribution.distribution() is None:
+        return jax.numpy.zeros(shape, dtype)
+    return jax.numpy.zeros(shape, dtype, device=_layout(len(shape), 0))
+
+
+def _layout(ndim, axis):
+    distribution = keras.distribution.distribution()
+    axes = [None] * ndim
+    axes[axis] = distribution.batch_dim_name
+    layout = keras.distribution.TensorLayout(axes, distribution.device_mesh)
+    return layout.backend_layout
+
+
 def write_slice(buffer, update, start):
     """XLA updates the buffer in place inside a compiled loop."""
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)
@@ -145,10 +181,25 @@ class StepsMixin:
         logs, metrics = self._tracked(metrics, batch, loss, nll)
         return logs, (trained, fixed, metrics)
 
-    def drawing(self, step):
+    def drawing(self, step, with_optimizer):
         if not self.run_eagerly:
-            step = jax.jit(step, donate_argnums=0)
+            step = jax.jit(
+                step,
+                donate_argnums=0,
+                out_shardings=self._layouts(with_optimizer),
+            )
         return lambda state, batches: step(state, self.draw(next(batches)))
+
+    def _layouts(self, with_optimizer):
+        """Of a step's results: the state stays as it is laid out."""
+        if keras.distribution.distribution() is None:
+            return None
+        state = [self.trainable_variables, self.non_trainable_variables]
+        state += [self.optimizer.variables] * with_optimizer
+        state += [self.metrics_variables]
+        return None, tuple(
+            [variable.value.sharding for variable in part] for part in state
+        )
 
     def _stateless_loss(self, trained, fixed, micro, weights):
         variables = self.trainable_variables + self.non_trainable_variables

@@ -1,5 +1,6 @@
 """TensorFlow."""
 
+import keras
 import tensorflow as tf
 from keras import ops
 
@@ -27,6 +28,31 @@ def pick(rows, index):
 def reshape(x, shape):
     """`tf.reshape`."""
     return tf.reshape(x, shape)
+
+
+def shards():
+    """One, always.
+
+    Raises:
+        ValueError: there is a distribution.
+    """
+    if tf.distribute.has_strategy() or keras.distribution.distribution():
+        raise ValueError(
+            "TensorFlow runs keras_restpg on one device. Use JAX "
+            "(KERAS_BACKEND=jax) for several, or leave the distribution out."
+        )
+    return 1
+
+
+def spread(array, axis=0):
+    """A tensor."""
+    del axis
+    return ops.convert_to_tensor(array)
+
+
+def spread_zeros(shape, dtype):
+    """Zeros."""
+    return ops.zeros(shape, dtype=dtype)
 
 
 def write_slice(buffer, update, start):
@@ -103,7 +129,8 @@ class StepsMixin:
         loss, nll = (sum(column) for column in zip(*losses, strict=True))
         return self.track(batch, loss, nll)
 
-    def drawing(self, step):
+    def drawing(self, step, with_optimizer):
+        del with_optimizer
         if not self.run_eagerly:
             step = tf.function(step, jit_compile=True)
 

@@ -40,6 +40,31 @@ def reshape(x, shape):
     return torch.reshape(x, shape)
 
 
+def shards():
+    """One, always.
+
+    Raises:
+        ValueError: there is a distribution.
+    """
+    if keras.distribution.distribution():
+        raise ValueError(
+            "PyTorch runs keras_restpg on one device. Use JAX "
+            "(KERAS_BACKEND=jax) for several, or leave the distribution out."
+        )
+    return 1
+
+
+def spread(array, axis=0):
+    """A tensor."""
+    del axis
+    return keras.ops.convert_to_tensor(array)
+
+
+def spread_zeros(shape, dtype):
+    """Zeros."""
+    return keras.ops.zeros(shape, dtype=dtype)
+
+
 def write_slice(buffer, update, start):
     """Writes into `buffer` itself."""
     region = tuple(
@@ -118,7 +143,8 @@ class StepsMixin:
             loss, nll = (sum(column) for column in zip(*losses, strict=True))
             return self.track(batch, loss, nll)
 
-    def drawing(self, step):
+    def drawing(self, step, with_optimizer):
+        del with_optimizer
         # Keras' PyTorch trainer passes the batches of one execution.
         def draw_and_step(batches):
             batch = self.draw(batches[0])

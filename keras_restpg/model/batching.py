@@ -15,9 +15,9 @@ from keras_restpg.model.padding import padded, power_of_two, quarters
 _READ = 2048
 
 
-def read_together(size: int, length: int) -> int:
+def read_together(size: int, length: int, shards: int) -> int:
     """How many of `size` prompts of a length are read at once."""
-    return min(size, power_of_two(_READ // length))
+    return min(size, shards * power_of_two(_READ // length))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +26,18 @@ class Group:
 
     Attributes:
         prompts: indices of the prompts.
-        size: how many prompts the group has room for.
+        size: how many prompts the group has room for, a multiple of `shards`.
         length: the padded length of each.
         parts: the numbers of the samples that are drawn for each, part by
             part where not all of them fit.
+        shards: among how many devices the prompts are divided.
     """
 
     prompts: tuple[int, ...]
     size: int
     length: int
     parts: tuple[range, ...]
+    shards: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +78,7 @@ def plan(
     costs: Costs,
     budget: int,
     max_rows: int,
+    shards: int = 1,
 ) -> list[Group]:
     """Groups that cover `num_samples` samples of every prompt.
 
@@ -84,8 +87,9 @@ def plan(
         num_samples: samples drawn for each prompt.
         limit: the longest prompt allowed.
         costs: a `Costs`.
-        budget: bytes a group may need.
-        max_rows: rows a group may have.
+        budget: bytes a group may need on each device.
+        max_rows: rows a group may have on each device.
+        shards: among how many devices the prompts of a group are divided.
 
     Returns:
         A list of `Group`s, shortest prompts first.
@@ -109,19 +113,25 @@ def plan(
         both = prompt + rows * costs.row
         most = power_of_two(min(left // both, max_rows // rows))
         groups += [
-            Group(tuple(members), size, length, parts)
-            for members, size in _chunks(buckets[length], most)
+            Group(tuple(members), size, length, parts, shards)
+            for members, size in _chunks(buckets[length], most, shards)
         ]
     return groups
 
 
-def _chunks(items: list[int], most: int) -> Iterator[tuple[list[int], int]]:
-    """Runs of `most` items, the rest in quarters, each three quarters full.
+def _chunks(
+    items: list[int], most: int, shards: int
+) -> Iterator[tuple[list[int], int]]:
+    """Runs of `most` items a shard, the rest in quarters, three quarters full.
+
+    The last one may be less full where there are several shards.
 
     Yields:
         `(items, size)`.
     """
+    sizes = [shards * each for each in quarters(most)]
     while items:
-        size = next(n for n in quarters(most) if 4 * len(items) >= 3 * n)
+        fitting = (n for n in sizes if 4 * len(items) >= 3 * n)
+        size = next(fitting, shards)
         yield items[:size], size
         items = items[size:]

@@ -27,7 +27,8 @@ class BucketedEmbedder:
             (rows, width), without side effects.
         variables: the Keras variables that `function` reads.
         limit: tokens of the longest row.
-        rows: rows of a batch; None: as many as make a good one.
+        rows: rows of a batch on each device; None: as many as make a good
+            one.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class BucketedEmbedder:
             # 16, and from there multiples of 32, beyond 512 of 64.
             length = padded(int(counts[order[first]]), 16, 32, 16, self.limit)
             rows = self.rows or max(_BATCH_TOKENS // length, 1)
+            rows *= backend.shards()
             members = order[first : first + rows]
             members = members[counts[members] <= length]
             # Not waited for: the next batch is prepared meanwhile.
@@ -67,7 +69,7 @@ class BucketedEmbedder:
         # The same rows over again fill the batch up.
         filled = np.resize(members, rows)
         batch = {
-            name: ops.convert_to_tensor(_cut(array[filled], length))
+            name: backend.spread(_cut(array[filled], length))
             for name, array in inputs.items()
         }
         return self._call(batch), len(members)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_restpg import seeds
+from keras_restpg import backend
 from keras_restpg.model import batching, nucleus, padding, prefix, stock
 from keras_restpg.model.decode import Decoder
 from keras_restpg.model.group import GroupRun
@@ -89,8 +90,9 @@ class SamplingEngine:
         causal_lm: a KerasHub `CausalLM` with a tokenizer in its preprocessor.
         max_prompt_tokens: the longest prompt, `<bos>` included.
         max_new_tokens: where an output is cut.
-        memory_budget: bytes that decide how many rows go together.
-        max_rows: rows that go together at most.
+        memory_budget: bytes of each device that decide how many rows go
+            together.
+        max_rows: rows that go together on a device at most.
         codec: a `Codec` to use instead of the preprocessor's tokenizer.
 
     Example:
@@ -172,7 +174,14 @@ class SamplingEngine:
         """
         token_ids = [self._token_ids(i, p) for i, p in enumerate(prompts)]
         keys = keys or [str(index) for index in range(len(prompts))]
+        shards = backend.shards()
         if not self.shares_prefix:
+            if shards > 1:
+                raise ValueError(
+                    "Models that share no prefix are sampled on one device. "
+                    f"Received: {type(self.causal_lm.backbone).__name__} and "
+                    f"a distribution over {shards}"
+                )
             yield from self._stock(token_ids, sampling, keys)
             return
         costs = batching.Costs.of(self.causal_lm.backbone, self.max_new_tokens)
@@ -183,6 +192,7 @@ class SamplingEngine:
             costs,
             self.memory_budget,
             self.max_rows,
+            shards,
         )
         for group in groups:
             rows = self._run_group(group, token_ids, sampling, keys)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_restpg import backend
 from keras_restpg.model.batching import Group, read_together
 from keras_restpg.model.decode import Decoder, State, grown
 from keras_restpg.model.padding import grid, least_quarter
@@ -66,7 +67,7 @@ class GroupRun:
                 bigger = next(size for size in self.places if size > room)
                 self.state = grown(self.state, bigger)
             self.live = int((self.rows.real & ~ended).sum())
-            smaller = self.rows.without(ended)
+            smaller = self.rows.without(ended, self.group.shards)
             if smaller is not None:
                 yield from self._results(self.rows.real & ended)
                 self._keep(*smaller)
@@ -76,16 +77,16 @@ class GroupRun:
         shape = (self.group.size, self.group.length)
         ids, lengths = grid(token_ids, shape[:1], shape[1])
         # Few prompts at once, whose activations are small.
-        step = read_together(*shape)
+        step = read_together(*shape, self.group.shards)
         parts = [
             self.decoder.prefill(
-                ops.convert_to_tensor(ids[first : first + step]),
-                ops.convert_to_tensor(lengths[first : first + step]),
+                backend.spread(ids[first : first + step]),
+                backend.spread(lengths[first : first + step]),
             )
             for first in range(0, shape[0], step)
         ]
         behind, logits = keras.tree.map_structure(_joined, *parts)
-        return behind, logits, ops.convert_to_tensor(lengths)
+        return behind, logits, backend.spread(lengths)
 
     def _begin(self, samples):
         """Draws the first token of each row of a part."""
@@ -94,7 +95,7 @@ class GroupRun:
         # Decoding pauses where at most half of these are left.
         self.live = int(self.rows.real.sum())
         self.uniforms = self.draw(samples)
-        first = ops.convert_to_tensor(self.uniforms[:, :, 0])
+        first = backend.spread(self.uniforms[:, :, 0])
         tokens, log_probs = self.decoder.first(logits, *self.settings, first)
         state = self.decoder.start(tokens, log_probs, self.places[0])
         self.state = self._without_fillers(state)
@@ -106,7 +107,7 @@ class GroupRun:
             *self.decoder.advance(
                 self.behind,
                 self.lengths,
-                ops.convert_to_tensor(uniforms),
+                backend.spread(uniforms),
                 *self.settings,
                 ops.convert_to_tensor(self.live // 2, "int32"),
                 tuple(self.state),
@@ -118,14 +119,14 @@ class GroupRun:
         self.behind, state, self.lengths = self.decoder.select(
             self.behind,
             self.lengths,
-            ops.convert_to_tensor(prompts, "int32"),
-            ops.convert_to_tensor(columns, "int32"),
+            backend.spread(prompts.astype("int32")),
+            backend.spread(columns.astype("int32")),
             tuple(self.state),
         )
         self.state = self._without_fillers(State(*state))
 
     def _without_fillers(self, state):
-        filler = ops.convert_to_tensor(~self.rows.real)
+        filler = backend.spread(~self.rows.real)
         finished = ops.logical_or(state.finished, filler)
         return state._replace(finished=finished)
 
@@ -182,12 +183,12 @@ class Rows:
         return array[self.lines[:, None], self.columns]
 
     def without(
-        self, ended: np.ndarray
+        self, ended: np.ndarray, shards: int = 1
     ) -> tuple["Rows", np.ndarray, np.ndarray] | None:
         """The rows that go on in a group of at most half the size.
 
         Lines and columns shrink to a quarter at a time: each pair of them is
-        a shape that is compiled.
+        a shape that is compiled. Lines remain a multiple of `shards`.
 
         Returns:
             None where no such group holds them, else the new `Rows` and the
@@ -196,12 +197,11 @@ class Rows:
         live = self.real & ~ended
         counts = live.sum(axis=1)
         lines = np.flatnonzero(counts)
-        height, width = (
-            least_quarter(size, needed)
-            for size, needed in zip(
-                self.real.shape, (len(lines), counts.max()), strict=True
-            )
+        height, width = self.real.shape
+        height = shards * least_quarter(
+            height // shards, -(-len(lines) // shards)
         )
+        width = least_quarter(width, counts.max())
         if 2 * height * width > self.real.size:
             return None
         # Unfinished rows first, in order; lines are filled up with the first.

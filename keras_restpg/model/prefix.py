@@ -143,9 +143,9 @@ def empty_cache(backbone: Any, prompts: int, rows: int, places: int) -> Memory:
     layers = backbone.transformer_layers
     dtype = backbone.compute_dtype
     return Memory(
-        keys=tuple(ops.zeros(shape, dtype) for _ in layers),
-        values=tuple(ops.zeros(shape, dtype) for _ in layers),
-        positions=ops.full((prompts, rows, places), FAR, dtype="int32"),
+        keys=tuple(backend.spread_zeros(shape, dtype) for _ in layers),
+        values=tuple(backend.spread_zeros(shape, dtype) for _ in layers),
+        positions=FAR + backend.spread_zeros((prompts, rows, places), "int32"),
     )
 
 

@@ -30,8 +30,8 @@ class SharedScorer:
         causal_lm: a KerasHub causal LM whose backbone `prefix` supports.
         wanted: ids of the tokens to score.
         depth: at how many last places of each sequence they are scored.
-        rows: how many sequences are computed at once.
-        max_tokens: bounds the tokens of the prefixes computed at once.
+        rows: how many sequences a device computes at once.
+        max_tokens: bounds the tokens of its prefixes.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class SharedScorer:
         tables: list[Any] = [None] * len(groups)
         for (rows, length), members in shapes.items():
             size = max(1, min(self.rows // rows, self.max_tokens // length))
+            size *= backend.shards()
             for begin in range(0, len(members), size):
                 batch = members[begin : begin + size]
                 found = self._batch(
@@ -109,7 +110,7 @@ class SharedScorer:
         starts = _filled((prompts,), enumerate(shared))
         heads = [group[0][:n] for group, n in zip(groups, shared, strict=True)]
         memory = self._read(
-            *map(ops.convert_to_tensor, grid(heads, (prompts,), length))
+            *map(backend.spread, grid(heads, (prompts,), length))
         )
         # Longest first, so that rows computed together are of like length.
         orders = [
@@ -131,7 +132,7 @@ class SharedScorer:
     def _chunk(self, memory, tails, shape, starts):
         length = padded(max(map(len, tails.values())), 32, 32, 4)
         token_ids, lengths = grid(tails, shape, length)
-        arrays = map(ops.convert_to_tensor, (token_ids, lengths, starts))
+        arrays = map(backend.spread, (token_ids, lengths, starts))
         return ops.convert_to_numpy(self._ask(memory, *arrays))
 
 
@@ -179,12 +180,13 @@ class StockScorer:
         ]
         flat.sort(key=lambda at: len(groups[at[0]][at[1]]))
         tables: list[list[Any]] = [[None] * len(group) for group in groups]
-        for begin in range(0, len(flat), self.rows):
-            batch = flat[begin : begin + self.rows]
+        rows = self.rows * backend.shards()
+        for begin in range(0, len(flat), rows):
+            batch = flat[begin : begin + rows]
             tokens = [groups[g][i] for g, i in batch]
             length = padded(len(tokens[-1]), 32, 32, 4)
-            arrays = grid(tokens, (self.rows,), length)
-            found = self._ask(*map(ops.convert_to_tensor, arrays))
+            arrays = grid(tokens, (rows,), length)
+            found = self._ask(*map(backend.spread, arrays))
             found = ops.convert_to_numpy(found)
             for (g, i), table in zip(batch, found, strict=False):
                 tables[g][i] = table

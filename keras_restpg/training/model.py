@@ -8,6 +8,7 @@ outputs of a prompt are trained through one pass over the prompt.
 """
 
 import inspect
+import itertools
 
 import keras
 import numpy as np
@@ -37,6 +38,8 @@ BATCH = {
 }
 
 
+# Batches that Keras looks at before it begins, and that it draws ahead.
+_FIRST, _AHEAD = 4, 16
 # Arguments of Keras' `compile` that stand for what is fixed here.
 _NOT_COMPILED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
@@ -120,6 +123,8 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         # The weights that self-training starts from; see `m_step.Base`.
         self.base = None
         self.callbacks_of_fit = ()
+        # Batches that Keras has been given the numbers of.
+        self._held, self._numbers = {}, itertools.count()
         names = ("loss", "nll", "grad_norm", "tokens", "reward")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.trackers["skipped"] = keras.metrics.Sum("skipped")
@@ -164,7 +169,50 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         inside = getattr(given, "callbacks", given) or []
         many = isinstance(inside, list | tuple)
         self.callbacks_of_fit = tuple(inside) if many else (inside,)
-        return super().fit(*args, **kwargs)
+        return super().fit(**self._held_back(found.arguments))
+
+    def evaluate(self, *args, **kwargs):
+        """As in Keras; micro-batches stay whole under a distribution."""
+        found = inspect.signature(super().evaluate).bind(*args, **kwargs)
+        return super().evaluate(**self._held_back(found.arguments))
+
+    def _held_back(self, arguments):
+        """Arguments of `fit` whose batches Keras does not divide.
+
+        Under a distribution it would divide their first axis, the
+        micro-batches, among the devices; `draw` divides the prompts.
+        """
+        arguments = dict(arguments)
+        arguments |= arguments.pop("kwargs", {})
+        shards = backend.shards()
+        if shards == 1:
+            return arguments
+        for name in ("x", "validation_data"):
+            batches = arguments.get(name)
+            if batches is None:
+                continue
+            if not inspect.isgenerator(batches):
+                raise ValueError(
+                    "Under a distribution, batches come from a generator of "
+                    f"tuples (batch,). Received: {name} of type "
+                    f"{type(batches).__name__}"
+                )
+            arguments[name] = self._numbered(batches, shards)
+        return arguments
+
+    def _numbered(self, batches, shards):
+        """Numbers of batches, which wait here until their step begins."""
+        for place, batch in enumerate(batches):
+            batch = batch[0] if isinstance(batch, tuple | list) else batch
+            if not {"ticket", "held"} & set(batch):
+                number = next(self._numbers)
+                self._held[number] = batch
+                # Keras looks at the first ones beforehand, at each epoch of a
+                # validation again, and draws few ahead.
+                if place >= _FIRST + _AHEAD:
+                    self._held.pop(number - _AHEAD, None)
+                batch = {"held": np.full(shards, number, "int32")}
+            yield (batch,)
 
     def train_on_batch(self, *args, **kwargs):
         """As in Keras; raises what `fit` does."""
@@ -277,15 +325,21 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
 
     def make_train_function(self, force=False):
         if self.train_function is None or force:
-            self.train_function = self.drawing(self.train_step)
+            self.train_function = self.drawing(self.train_step, True)
 
     def make_test_function(self, force=False):
         if self.test_function is None or force:
-            self.test_function = self.drawing(self.test_step)
+            self.test_function = self.drawing(self.test_step, False)
 
     def draw(self, data):
-        """The batch that `fit` hands over, or that its ticket stands for."""
+        """The batch that `fit` hands over, or that its ticket stands for.
+
+        Its prompts are divided among the devices of a distribution, after
+        they are filled up with some that train nothing.
+        """
         batch = data[0] if isinstance(data, tuple | list) else data
+        if "held" in batch:
+            batch = self._held[int(batch["held"][0])]
         if "ticket" in batch:
             if self.source is None:
                 raise ValueError(
@@ -299,7 +353,11 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
                 f"A batch lacks {missing[0]!r} {BATCH[missing[0]]}. "
                 f"Received: {sorted(batch)}"
             )
-        return {name: batch[name] for name in BATCH}
+        shards = backend.shards()
+        return {
+            name: backend.spread(_filled(batch[name], shards, name), axis=1)
+            for name in BATCH
+        }
 
     def token_weights(self, batch):
         """The loss weight of each response token of a batch (M, P, K, T)."""
@@ -411,5 +469,15 @@ def _freeze_parts(backbone, layers, variables):
 
 def tickets():
     """An endless stream for `fit`: a step asks `source` for its batch."""
+    # Keras divides the first axis of what it hands over among the devices.
     while True:
-        yield ({"ticket": np.zeros(1, "int32")},)
+        yield ({"ticket": np.zeros(backend.shards(), "int32")},)
+
+
+def _filled(array, shards, name):
+    """(M, P, …) with P a multiple of `shards`; the new prompts are empty."""
+    missing = -array.shape[1] % shards
+    if not missing:
+        return array
+    widths = [(0, 0), (0, missing)] + [(0, 0)] * (array.ndim - 2)
+    return np.pad(array, widths, constant_values=int(name == "prompt_lengths"))
