@@ -72,7 +72,7 @@ def decode(cls: Any, values: Any, name: str | None = None) -> Any:
     found = {}
     for key, each in fields.items():
         if key in values:
-            found[key] = checked(
+            found[key] = _checked(
                 hints[key], each.metadata, prefix + key, values[key]
             )
         elif each.default is dataclasses.MISSING:
@@ -83,25 +83,27 @@ def decode(cls: Any, values: Any, name: str | None = None) -> Any:
 _hints = functools.cache(typing.get_type_hints)
 
 
-def checked(
-    hint: Any, rule: typing.Mapping[str, Any], name: str, given: Any
-) -> Any:
-    """A value as its field has it: a tuple for a list, a float for an int.
-
-    Args:
-        hint: the field's type.
-        rule: the field's metadata.
-        name: what errors call it.
-        given: the value.
+def check(record: Any) -> None:
+    """Checks a new dataclass's fields, for its `__post_init__`.
 
     Raises:
-        InputError: a value of another type or out of its range.
+        InputError: as `decode`.
     """
+    for each in dataclasses.fields(record):
+        name = f"{type(record).__name__}.{each.name}"
+        value = _checked(
+            each.type, each.metadata, name, getattr(record, each.name)
+        )
+        object.__setattr__(record, each.name, value)
+
+
+def _checked(hint, rule, name, given):
+    """A value as its field has it: a tuple for a list, a float for an int."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if given is None:
             return None
-        return checked(inner[0], rule, name, given)
+        return _checked(inner[0], rule, name, given)
     if origin is tuple:
         if not isinstance(given, list | tuple):
             raise InputError(
@@ -110,7 +112,7 @@ def checked(
         # Samples have thousands of tokens.
         if inner[0] is int and all(type(item) is int for item in given):
             return tuple(given)
-        return tuple(checked(inner[0], rule, name, item) for item in given)
+        return tuple(_checked(inner[0], rule, name, item) for item in given)
     if dataclasses.is_dataclass(hint):
         return decode(hint, given, name)
     value = _as_float(given) if hint is float else given

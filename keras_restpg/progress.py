@@ -268,7 +268,8 @@ class _Stage(_Line):
         super()._close()
 
     def _tell(self, spent):
-        parts = ", ".join([*self._counts(spent), *self._beside()])
+        beside = [f"{name} {value}" for name, value in self.values.items()]
+        parts = ", ".join([*self._counts(spent), *beside])
         values = {"done": self.done, "total": self.total}
         self._write(parts, "progress", spent, **values, **self.values)
 
@@ -283,9 +284,6 @@ class _Stage(_Line):
             left = (self.total - self.done) * spent / fresh
             if left > 0:
                 yield f"{left:.0f} s left"
-
-    def _beside(self):
-        return [f"{name} {value}" for name, value in self.values.items()]
 
 
 class _Wait(_Line):

@@ -56,20 +56,15 @@ def objects(path):
 
 
 def by_id(rows, path, wanted=None):
-    """What rows hold, `{id: value}` in their order.
-
-    Args:
-        rows: iterable of `(where, id, value)`.
-        path: of their file.
-        wanted: ids of the examples that must have one row each; None: any.
+    """`{id: value}` of `(where, id, value)` rows, in their order.
 
     Raises:
-        InputError: an id is there twice, or not wanted, or is missing.
+        InputError: an id is there twice; or, with `wanted`, a dict by id, it
+            is none of those or one of those is missing.
     """
-    known = None if wanted is None else set(wanted)
     found = {}
     for where, key, value in rows:
-        if known is not None and key not in known:
+        if wanted is not None and key not in wanted:
             raise InputError(f"{where}: no example has the id {key!r}")
         if key in found:
             raise InputError(f"{where}: the id {key!r} was there before")
@@ -77,7 +72,7 @@ def by_id(rows, path, wanted=None):
     missing = [key for key in wanted or () if key not in found]
     if missing:
         raise InputError(
-            f"{path}: {len(missing)} of {len(known)} examples are not in it, "
+            f"{path}: {len(missing)} of {len(wanted)} examples are not in it, "
             f"first {missing[0]!r}. Add a row for each, or leave these "
             "examples out."
         )

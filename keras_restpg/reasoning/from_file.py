@@ -31,10 +31,11 @@ def load_reasoning(path, examples):
     rows = (
         (where, *_parse(row, where)) for where, row in reading.objects(path)
     )
-    texts = reading.by_id(rows, path, [example.id for example in examples])
+    wanted = {example.id: example for example in examples}
+    texts = reading.by_id(rows, path, wanted)
     return [
-        Reasoning(e.id, texts[e.id], copied_share(texts[e.id], e, e.documents))
-        for e in examples
+        Reasoning(key, texts[key], copied_share(texts[key], e, e.documents))
+        for key, e in wanted.items()
     ]
 
 

@@ -224,7 +224,7 @@ class Recipe:
             InputError: an assignment without `=`, an unknown setting or a
                 value that is not accepted.
         """
-        tree = to_dict(self)
+        tree = dataclasses.asdict(self)
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
             if not equals:
@@ -243,7 +243,7 @@ class Recipe:
 
     def difference(self, other):
         """Names of the settings in which two recipes differ."""
-        ours, theirs = _flat(to_dict(self)), _flat(to_dict(other))
+        ours, theirs = (_flat(dataclasses.asdict(r)) for r in (self, other))
         return [name for name in ours if ours[name] != theirs.get(name)]
 
 
@@ -283,11 +283,6 @@ def _flat(tree, prefix=""):
         else:
             flat[prefix + name] = value
     return flat
-
-
-def to_dict(recipe):
-    """The recipe as nested dicts."""
-    return dataclasses.asdict(recipe)
 
 
 def load(path):
