@@ -13,6 +13,7 @@ from keras_restpg import settings
 from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
 from keras_restpg.settings import Settings, setting
+from keras_restpg.tables import flat
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
@@ -243,7 +244,7 @@ class Recipe:
 
     def difference(self, other):
         """Names of the settings in which two recipes differ."""
-        ours, theirs = (_flat(dataclasses.asdict(r)) for r in (self, other))
+        ours, theirs = (flat(dataclasses.asdict(r)) for r in (self, other))
         return [name for name in ours if ours[name] != theirs.get(name)]
 
 
@@ -273,16 +274,6 @@ def _value(text, old):
     if len(tree) > 1 or (isinstance(old, str) and not isinstance(value, str)):
         return text
     return value
-
-
-def _flat(tree, prefix=""):
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def load(path):
