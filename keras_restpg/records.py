@@ -9,9 +9,12 @@ import functools
 import reprlib
 import types
 import typing
+from typing import Any
 
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 
+Record = typing.TypeVar("Record")
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
 # The reason of a score where a judge gave none.
@@ -69,7 +72,7 @@ class Example:
     query: str = ""
     connector: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.task == ALL:
             raise InputError(
                 f"example {self.id!r}: no task can have the name {ALL!r}, "
@@ -171,12 +174,12 @@ class TrainingExample:
     token_ids: tuple[tuple[int, ...], ...] = ()
 
 
-def to_json(record):
+def to_json(record: Any) -> dict[str, Json]:
     """A record as a dict of JSON values."""
     return dataclasses.asdict(record)
 
 
-def from_json(cls, values):
+def from_json(cls: type[Record], values: Json) -> Record:
     """The record of class `cls` that `to_json` made `values` from.
 
     Raises:

@@ -1,12 +1,13 @@
 """Tables as text, and how text that nobody wrote for a screen is shown."""
 
 import unicodedata
+from collections.abc import Sequence
 
 # What gives the text after it another direction than it seems to have.
 _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
-def as_text(rows):
+def as_text(rows: Sequence[Sequence[str]]) -> str:
     """A table as lines with aligned columns.
 
     Columns of numbers are aligned at the right, all others at the left. A
@@ -27,7 +28,7 @@ def as_text(rows):
     return "\n".join(lines)
 
 
-def visible(text, breaks=True):
+def visible(text: str, breaks: bool = True) -> str:
     """`text` with its control characters as escapes, such as `\\x1b`.
 
     They could command a terminal or hide what stands there: those are

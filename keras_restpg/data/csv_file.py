@@ -1,14 +1,16 @@
 """Rows of a CSV file, with where each one stands."""
 
 import csv
+from collections.abc import Iterator
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 
 # Characters of a field; csv's own limit is 128 KiB.
 _FIELD = 1 << 28
 
 
-def rows(path):
+def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file whose first line names the columns.
 
     Yields:

@@ -11,7 +11,10 @@ import json
 import math
 import pathlib
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 
 FORMATS = (".jsonl", ".json", ".parquet")
@@ -22,7 +25,7 @@ _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def objects(path):
+def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a `.jsonl`, `.json` or `.parquet` file.
 
     A `.json` file is an array of objects, or an object a line.
@@ -55,7 +58,7 @@ def objects(path):
         raise InputError(f"{path}: the file is empty.")
 
 
-def text_of(row, field, where):
+def text_of(row: Mapping[str, Any], field: str, where: str) -> str:
     """A field's text; numbers and dates become text, as LongLaMP's types vary.
 
     Raises:
@@ -78,7 +81,9 @@ def text_of(row, field, where):
     return str(value)
 
 
-def text_or(row, field, where, default=""):
+def text_or(
+    row: Mapping[str, Any], field: str, where: str, default: str = ""
+) -> str:
     """As `text_of`, but `default` where the field is missing or null."""
     if row.get(field) is None:
         return default
@@ -218,7 +223,7 @@ def _parquet(path):
         raise InputError(f"{path}: not a Parquet file ({e}).") from None
 
 
-def texts(path):
+def texts(path: Path) -> list[str]:
     """A user's documents from one file, a list of str.
 
     A `.txt` file has blank lines between documents; the other formats have

@@ -14,10 +14,17 @@ score wins; a blank answer gets 0; prompt, expected output and answer are cut
 to `max_tokens` tokens each, so that no text can outgrow the judge.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import keras_hub
 
+from keras_restpg._types import Path
 from keras_restpg.model import prefix
 from keras_restpg.model.scorers import SharedScorer, StockScorer
+from keras_restpg.records import Example
 from keras_restpg.rewards.judge_prompt import JudgePrompt
 from keras_restpg.rewards.reward import (
     Judgement,
@@ -25,6 +32,9 @@ from keras_restpg.rewards.reward import (
     check_aligned,
     judgement_of,
 )
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
 
 # Examples whose token sequences are held at once.
 _AT_ONCE = 256
@@ -58,12 +68,12 @@ class LLMJudge(Judging):
 
     def __init__(
         self,
-        causal_lm,
-        tokenizer=None,
-        chat_template=None,
-        max_tokens=2048,
-        rows=8,
-    ):
+        causal_lm: CausalLM,
+        tokenizer: Any = None,
+        chat_template: bool | None = None,
+        max_tokens: int = 2048,
+        rows: int = 8,
+    ) -> None:
         if tokenizer is None:
             tokenizer = getattr(causal_lm.preprocessor, "tokenizer", None)
         if tokenizer is None:
@@ -98,7 +108,9 @@ class LLMJudge(Judging):
         self.prompt.max_tokens = min(self.prompt.max_tokens, room)
 
     @classmethod
-    def from_preset(cls, preset, dtype=None, **kwargs):
+    def from_preset(
+        cls, preset: Path, dtype: str | None = None, **kwargs: Any
+    ) -> Self:
         """A judge from a KerasHub preset, by name or folder.
 
         Args:
@@ -110,7 +122,9 @@ class LLMJudge(Judging):
         causal_lm = keras_hub.models.CausalLM.from_preset(preset, **options)
         return cls(causal_lm, **kwargs)
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         """How the judge came to each score.
 
         Args:
@@ -142,7 +156,7 @@ class LLMJudge(Judging):
                 judgements[index] = judgement
         return judgements
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this judge from others: not `rows`.
 
         Returns:

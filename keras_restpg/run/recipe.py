@@ -12,9 +12,15 @@ import re
 import reprlib
 import tomllib
 import typing
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.settings import Settings, requirement, setting
+
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
@@ -203,17 +209,17 @@ class Recipe:
     evaluation: Evaluation = Evaluation()
 
     @property
-    def reasons(self):
+    def reasons(self) -> bool:
         """Whether the method writes reasoning before the answer."""
         return self.method in ("sft-reasoning", "rest-pg")
 
     @property
-    def rounds(self):
+    def rounds(self) -> int:
         """Rounds of self-training that the method makes."""
         return self.iterations if self.method.startswith("rest") else 0
 
     @property
-    def settings(self):
+    def settings(self) -> Settings:
         """What Algorithm 1 reads of the recipe, `Settings`."""
         values = {"iterations": self.rounds, "seed": self.seed}
         for section in dataclasses.fields(self):
@@ -226,7 +232,7 @@ class Recipe:
                 }
         return Settings(**values)
 
-    def to_toml(self, handed_in=()):
+    def to_toml(self, handed_in: Iterable[str] = ()) -> str:
         """The recipe as commented TOML.
 
         Args:
@@ -246,7 +252,7 @@ class Recipe:
                 lines += _lines(field, value)
         return "\n".join(lines) + "\n"
 
-    def with_settings(self, assignments):
+    def with_settings(self, assignments: Iterable[str]) -> "Recipe":
         """A recipe with some settings changed.
 
         Args:
@@ -274,7 +280,7 @@ class Recipe:
             place[last] = _value(text.strip(), place.get(last))
         return from_dict(tree)
 
-    def difference(self, other):
+    def difference(self, other: "Recipe") -> list[str]:
         """Names of the settings in which two recipes differ."""
         ours, theirs = _flat(to_dict(self)), _flat(to_dict(other))
         return [name for name in ours if ours[name] != theirs.get(name)]
@@ -318,12 +324,12 @@ def _flat(tree, prefix=""):
     return flat
 
 
-def to_dict(recipe):
+def to_dict(recipe: Recipe) -> dict[str, Any]:
     """The recipe as nested dicts."""
     return dataclasses.asdict(recipe)
 
 
-def load(path):
+def load(path: Path) -> Recipe:
     """The recipe in a TOML file.
 
     Raises:
@@ -337,7 +343,7 @@ def load(path):
     return loads(data, path)
 
 
-def loads(data, where):
+def loads(data: bytes, where: str) -> Recipe:
     """The recipe in TOML bytes; `where` names them in errors."""
     try:
         tree = tomllib.loads(data.decode())
@@ -346,7 +352,7 @@ def loads(data, where):
     return from_dict(tree)
 
 
-def of_run(run):
+def of_run(run: "RunDirectory") -> Recipe | None:
     """The `Recipe` of a run directory, or None where it has none.
 
     Raises:
@@ -358,7 +364,7 @@ def of_run(run):
     return loads(data, f"{run.files.url}/recipe.toml")
 
 
-def from_dict(tree):
+def from_dict(tree: Mapping[str, Any]) -> Recipe:
     """The recipe in nested dicts; missing settings have their defaults.
 
     Raises:

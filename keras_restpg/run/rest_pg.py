@@ -1,11 +1,16 @@
 """A whole run: data, base, the method's trainings, evaluation, report."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_restpg import backend
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
@@ -13,6 +18,7 @@ from keras_restpg.evaluation.tables import main_table
 from keras_restpg.model.engine import Sampling
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
+from keras_restpg.records import Example, Reasoning
 from keras_restpg.run import build
 from keras_restpg.self_training.callback import SelfTrainingCallback
 from keras_restpg.self_training.e_step import Outputs
@@ -21,6 +27,14 @@ from keras_restpg.self_training.stages import test_inputs
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.retrieval.retriever import RetrieverLike
+    from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.run.recipe import Recipe
 
 
 class RestPG:
@@ -54,18 +68,18 @@ class RestPG:
 
     def __init__(
         self,
-        recipe,
-        out,
-        splits=None,
-        causal_lm=None,
-        reward=None,
-        retriever=None,
-        teacher=None,
-        optimizer=None,
-        progress=None,
-        tensorboard=None,
-        allow_backend_change=False,
-    ):
+        recipe: Recipe,
+        out: Path,
+        splits: Mapping[str, Sequence[Example]] | None = None,
+        causal_lm: CausalLM | None = None,
+        reward: RewardLike | None = None,
+        retriever: RetrieverLike | None = None,
+        teacher: Teacher | list[Reasoning] | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        progress: Progress | None = None,
+        tensorboard: Path | None = None,
+        allow_backend_change: bool = False,
+    ) -> None:
         build.check_writable(out)
         _check_steps(recipe)
         _check_tensorboard(tensorboard)
@@ -94,7 +108,7 @@ class RestPG:
         self.tensorboard = tensorboard
         self.allow_backend_change = allow_backend_change
 
-    def run(self):
+    def run(self) -> list[Result]:
         """Runs, or continues, to the end.
 
         Returns:
@@ -226,7 +240,7 @@ class RestPG:
         self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
 
 
-def make_optimizer(recipe):
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """The paper's optimiser with the recipe's values."""
     optimizer = recipe.optimizer
     return paper_optimizer(

@@ -7,11 +7,28 @@ needs no new sampling; the two are joined by example and number, never by
 their places in files.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import NO_JUDGEMENT, Sample, ScoredSample
+from keras_restpg.records import (
+    NO_JUDGEMENT,
+    Example,
+    Sample,
+    Score,
+    ScoredSample,
+)
 from keras_restpg.rewards.scoring import score_samples
+
+if TYPE_CHECKING:
+    from keras_restpg.model.engine import Sampling, SamplingEngine
+    from keras_restpg.progress import Progress
+    from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.settings import Settings
+    from keras_restpg.store.shards import Shards
 
 # Samples of a shard, about: what is lost where a run is killed.
 SHARD = 2048
@@ -32,8 +49,15 @@ class Outputs:
     """
 
     def __init__(
-        self, engine, examples, prompts, reward, reasoning, settings, progress
-    ):
+        self,
+        engine: SamplingEngine,
+        examples: Sequence[Example],
+        prompts: Sequence[str],
+        reward: RewardLike,
+        reasoning: bool,
+        settings: Settings,
+        progress: Progress,
+    ) -> None:
         self.engine = engine
         self.examples = examples
         self.prompts = prompts
@@ -46,7 +70,14 @@ class Outputs:
         pairs = zip(examples, prompts, strict=True)
         self._order = sorted(pairs, key=lambda pair: len(pair[1]))
 
-    def scored(self, title, sampling, samples=None, scores=None, load=None):
+    def scored(
+        self,
+        title: str,
+        sampling: Sampling,
+        samples: Shards | None = None,
+        scores: Shards | None = None,
+        load: Callable[[], None] = None,
+    ) -> list[ScoredSample]:
         """A `ScoredSample` of each sample of each example.
 
         Args:
@@ -116,7 +147,9 @@ class Outputs:
         return score_samples(self.reward, asked, samples, self.reasoning)
 
 
-def joined(samples, scores):
+def joined(
+    samples: Sequence[Sample], scores: Sequence[Score]
+) -> list[ScoredSample]:
     """`ScoredSample`s of samples and the scores of the same ones.
 
     Raises:

@@ -3,13 +3,31 @@
 `algorithm.algorithm_1` calls these in its order.
 """
 
-import dataclasses
+from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
-from keras_restpg.records import ALL, Reasoning
+from keras_restpg.records import (
+    ALL,
+    Document,
+    Reasoning,
+    ScoredSample,
+    TrainingExample,
+)
 from keras_restpg.self_training import examples as training_data
 from keras_restpg.self_training.diagnostics import diagnose
+
+if TYPE_CHECKING:
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.self_training.e_step import Outputs
+    from keras_restpg.settings import Settings
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.stage import Stage
 
 # Examples whose reasoning makes a shard.
 _TAUGHT = 64
@@ -33,16 +51,16 @@ class Steps:
 
     def __init__(
         self,
-        outputs,
-        documents,
-        teacher,
-        settings,
-        run,
-        stages,
-        taught,
-        reward,
-        load,
-    ):
+        outputs: Outputs,
+        documents: Sequence[Sequence[Document]],
+        teacher: Teacher | list[Reasoning] | None,
+        settings: Settings,
+        run: RunDirectory,
+        stages: Sequence[Stage],
+        taught: Mapping[str, Json],
+        reward: Json,
+        load: Callable[[Stage], None],
+    ) -> None:
         self.outputs = outputs
         self.documents = documents
         self.teacher = teacher
@@ -53,7 +71,7 @@ class Steps:
         self.reward = reward
         self.load = load
 
-    def reasoning(self):
+    def reasoning(self) -> list[Reasoning] | None:
         """Lines 1 to 3: list of `Reasoning`, or None."""
         if self.teacher is None or isinstance(self.teacher, list):
             return self.teacher
@@ -98,7 +116,9 @@ class Steps:
         self.run.log("metrics.jsonl", line)
         return made
 
-    def supervised(self, reasoning):
+    def supervised(
+        self, reasoning: list[Reasoning] | None
+    ) -> list[TrainingExample]:
         """Lines 4 and 5: what is learned first."""
         self.stages[0].claim_weights()
         data = training_data.supervised(
@@ -113,7 +133,7 @@ class Steps:
             )
         return data
 
-    def sample(self, t):
+    def sample(self, t: int) -> list[ScoredSample]:
         """Lines 8 and 9: m outputs for each input, with their rewards."""
         settings, stage = self.settings, self.stages[t]
         return self.outputs.scored(
@@ -129,7 +149,13 @@ class Steps:
             lambda: self.load(self.stages[t - 1]),
         )
 
-    def note(self, t, scored, kept, tau):
+    def note(
+        self,
+        t: int,
+        scored: Sequence[ScoredSample],
+        kept: Sequence[ScoredSample],
+        tau: float,
+    ) -> None:
         """Notes what an iteration sampled and kept.
 
         Raises:
@@ -156,7 +182,7 @@ class Steps:
             },
         )
 
-    def rewarded(self, kept):
+    def rewarded(self, kept: Sequence[ScoredSample]) -> list[TrainingExample]:
         """What is learned from kept samples."""
         return training_data.rewarded(
             self.outputs.examples, self.outputs.prompts, kept

@@ -15,8 +15,13 @@ import sqlite3
 import stat
 import threading
 import weakref
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
+
+Key = TypeVar("Key", str, bytes)
 
 # "RPGC" and the version of the table below, in the header of each file.
 _APPLICATION = 0x52504743
@@ -45,7 +50,7 @@ class Cache:
             written; another process does not stop writing.
     """
 
-    def __init__(self, path, kind):
+    def __init__(self, path: Path | None, kind: str) -> None:
         self.path = None if path is None else pathlib.Path(path)
         self.kind = kind
         self._schema = (
@@ -57,7 +62,7 @@ class Cache:
             self._try(self._check_file)
         self._try(self._open)
 
-    def get(self, keys):
+    def get(self, keys: Iterable[Key]) -> dict[Key, bytes]:
         """The values of those keys that are kept.
 
         Args:
@@ -68,7 +73,7 @@ class Cache:
         """
         return self._try(self._get, {_bytes(key): key for key in keys})
 
-    def add(self, items):
+    def add(self, items: Mapping[Key, bytes]) -> None:
         """Keeps values by their keys, all of them or, on an error, none.
 
         Args:

@@ -10,15 +10,22 @@ of another stage or run, is named in a warning and made anew; the others are
 kept.
 """
 
+from __future__ import annotations
+
 import json
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import Score, from_json, to_json
+from keras_restpg.records import Record, Score, from_json, to_json
 from keras_restpg.store.files import digest
 
+if TYPE_CHECKING:
+    from keras_restpg.store.files import Files
 
-class Shards:
+
+class Shards(Generic[Record]):
     """The shards of one stage.
 
     Args:
@@ -28,29 +35,35 @@ class Shards:
         fingerprint: what the stage's outcome depends on, a short text.
     """
 
-    def __init__(self, files, folder, cls, fingerprint=""):
+    def __init__(
+        self,
+        files: Files,
+        folder: str,
+        cls: type[Record],
+        fingerprint: str = "",
+    ) -> None:
         self.files = files
         self.folder = folder
         self.cls = cls
         self.fingerprint = fingerprint
         self._manifest = self._read_manifest()
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return key in self._manifest
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._manifest)
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Records in all of them."""
         return sum(entry["rows"] for entry in self._manifest.values())
 
-    def keys(self):
+    def keys(self) -> list[str]:
         """The shards that are there, a list."""
         return list(self._manifest)
 
-    def get(self, key):
+    def get(self, key: str) -> list[Record] | None:
         """The records of a shard, or None where there is no sound one."""
         entry = self._manifest.get(key)
         if entry is None:
@@ -71,7 +84,7 @@ class Shards:
             return self.lost(key, f"does not have {entry['rows']} rows")
         return records
 
-    def put(self, key, records):
+    def put(self, key: str, records: Sequence[Record]) -> None:
         """Writes a shard, whole or not at all.
 
         Raises:
@@ -108,7 +121,7 @@ class Shards:
     def _name(self, key=None):
         return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
 
-    def lost(self, key, why):
+    def lost(self, key: str, why: str) -> None:
         """Leaves a shard out, with a warning; returns None."""
         warnings.warn(
             f"{self.files.url}/{self._name(key)} {why}: it is made anew.",

@@ -1,6 +1,10 @@
 """Language modelling on plain texts: a base for models made from scratch."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -10,6 +14,14 @@ from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
 from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import WarmupLinearDecay
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.model.text import Codec
+    from keras_restpg.progress import Progress
+    from keras_restpg.run.recipe import Recipe
+    from keras_restpg.training.features import Tokens
 
 _BATCH = 64
 _MICRO_BATCH_TOKENS = 2**14
@@ -27,7 +39,14 @@ class _Line(keras.callbacks.Callback):
         self.line.advance(1)
 
 
-def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
+def train_base(
+    causal_lm: CausalLM,
+    codec: Codec,
+    texts: Sequence[str],
+    recipe: Recipe,
+    progress: Progress,
+    longest: int = 256,
+) -> float:
     """Trains all weights to continue texts.
 
     Args:
@@ -60,7 +79,15 @@ def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
     )
 
 
-def fit_tokens(causal_lm, tokens, steps, rate, seed, progress, title):
+def fit_tokens(
+    causal_lm: CausalLM,
+    tokens: Sequence[Tokens],
+    steps: int,
+    rate: float,
+    seed: int,
+    progress: Progress,
+    title: str,
+) -> float:
     """Trains all weights on outputs, with Adam, for models from scratch.
 
     Args:
