@@ -215,6 +215,9 @@ class _Line:
         """Seconds between two lines where there is no bar."""
         return _INTERVAL
 
+    def _print(self):
+        raise NotImplementedError
+
     def _close(self):
         if self.bar is not None:
             self.bar.close()

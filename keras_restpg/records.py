@@ -9,12 +9,15 @@ import functools
 import reprlib
 import types
 import typing
-from typing import Any
 
 from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 
-Record = typing.TypeVar("Record")
+if typing.TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+# A class of records.
+Record = typing.TypeVar("Record", bound="DataclassInstance")
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
 # The reason of a score where a judge gave none.
@@ -22,8 +25,8 @@ NO_JUDGEMENT = "no judgement"
 
 
 def _within(low, high=None):
-    """A field whose range `from_json` checks, inclusive."""
-    return dataclasses.field(metadata={"low": low, "high": high})
+    """The metadata of a field whose range `from_json` checks, inclusive."""
+    return {"low": low, "high": high}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +115,7 @@ class Sample:
     """
 
     example_id: str
-    index: int = _within(0)
+    index: int = dataclasses.field(metadata=_within(0))
     text: str
     token_ids: tuple[int, ...]
     finished: bool
@@ -136,8 +139,8 @@ class Score:
     """
 
     example_id: str
-    index: int = _within(0)
-    reward: float = _within(0, 1)
+    index: int = dataclasses.field(metadata=_within(0))
+    reward: float = dataclasses.field(metadata=_within(0, 1))
     reason: str = ""
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None
@@ -174,7 +177,7 @@ class TrainingExample:
     token_ids: tuple[tuple[int, ...], ...] = ()
 
 
-def to_json(record: Any) -> dict[str, Json]:
+def to_json(record: "DataclassInstance") -> dict[str, Json]:
     """A record as a dict of JSON values."""
     return dataclasses.asdict(record)
 
@@ -230,7 +233,7 @@ def _convert(hint, value, name):
         if all(type(item) is inner for item in value):
             return tuple(value)
         return tuple(_convert(inner, item, name) for item in value)
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return from_json(hint, value)
     if hint is float and type(value) is int:
         return _as_float(value, name)

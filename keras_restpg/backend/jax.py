@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import keras
@@ -10,13 +10,20 @@ from jax import lax
 
 from keras_restpg._types import Batch, Logs, Tensor
 
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
 # What a step changes: lists of arrays, in Keras' order.
 State = tuple[list[Tensor], ...]
 
 
 def cache_compilations(folder: str) -> None:
     """JAX's persistent compilation cache; one that is set already stays."""
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX adds its options to the class when it is imported.
+    known = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if known is None:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
@@ -84,7 +91,7 @@ def sum_over_chunks(
     return lax.scan(add, start, tuple(arrays))[0]
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, with the state passed through."""
 
     def train_step(self, state: State, batch: Batch) -> tuple[Logs, State]:

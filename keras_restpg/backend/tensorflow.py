@@ -13,6 +13,11 @@ from keras_restpg._types import Batch, Logs, Tensor
 if TYPE_CHECKING:
     import keras
 
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
 
 def cache_compilations(folder: str) -> None:
     """Nothing: no such cache is at hand."""
@@ -97,8 +102,12 @@ def _chunk_gradients(function, arrays, variables, upstream):
         with tf.GradientTape() as tape:
             tape.watch(floats)
             value = function(*chunk)
-        gradients = tape.gradient(
-            value, [floats, list(variables)], upstream, "zero"
+        # Nested as the sources are; the stub knows no nesting.
+        gradients: Any = tape.gradient(
+            value,
+            [floats, list(variables)],
+            upstream,
+            tf.UnconnectedGradients.ZERO,
         )
         pairs = zip(parts, gradients[0], strict=True)
         parts = [part.write(index, gradient) for part, gradient in pairs]
@@ -126,7 +135,7 @@ def _chunk_gradients(function, arrays, variables, upstream):
     return (gradients, sums) if variables else gradients
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, compiled by XLA for each shape.
 
     `fit` itself runs eagerly, because it would compile for unknown shapes.
@@ -185,7 +194,9 @@ class StepsMixin:
             with tf.GradientTape() as tape:
                 loss, nll = self.micro_loss(*part)
             gradients = tape.gradient(
-                loss, variables, unconnected_gradients="zero"
+                loss,
+                variables,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
             return [loss, nll, *map(tf.convert_to_tensor, gradients)]
 

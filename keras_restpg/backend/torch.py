@@ -2,13 +2,18 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
 import torch.utils.checkpoint
 
 from keras_restpg._types import Batch, Logs, Tensor
+
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
 
 
 def cache_compilations(folder: str) -> None:
@@ -69,7 +74,7 @@ def sum_over_chunks(
     )
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, run eagerly."""
 
     def train_step(self, batch: Batch) -> Logs:

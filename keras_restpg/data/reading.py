@@ -152,7 +152,7 @@ class _Text:
     def peek(self):
         """The next character that is no space; at the end of the file none."""
         while True:
-            self.start = _SPACE.match(self.buffer, self.start).end()
+            self.start = next(_SPACE.finditer(self.buffer, self.start)).end()
             if self.start < len(self.buffer) or not self._read(_BLOCK):
                 return self.buffer[self.start : self.start + 1]
 

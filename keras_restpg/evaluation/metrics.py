@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import nltk
 import numpy as np
 from nltk.translate.meteor_score import single_meteor_score
+from rouge_score.tokenizers import Tokenizer
 
 from keras_restpg.data.words import words_and_marks
 from keras_restpg.errors import InputError
@@ -30,7 +31,7 @@ def rouge(
     expected: Sequence[str],
     answers: Sequence[str],
     kind: str = "rougeL",
-    tokenizer: str = "rouge",
+    tokenizer: str | Tokenizer = "rouge",
 ) -> np.ndarray:
     """ROUGE F-measure of each answer, float32 (n,); as `RougeReward`."""
     return RougeReward(kind, tokenizer=tokenizer).compare(expected, answers)
@@ -66,7 +67,7 @@ def overlap_metrics(
     expected: Sequence[str],
     answers: Sequence[str],
     synonyms: bool = False,
-    tokenizer: str = "rouge",
+    tokenizer: str | Tokenizer = "rouge",
 ) -> dict[str, np.ndarray]:
     """The three metrics as `{"rouge1", "rougeL", "meteor": float32 (n,)}`.
 

@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,7 +93,7 @@ class Scored:
 
 def score_file(
     predictions: Path,
-    references: Path | Sequence[Example],
+    references: Path | list[Example],
     reward: RewardLike | None = None,
     reasoning: bool = False,
     synonyms: bool = False,
@@ -144,7 +143,7 @@ def score_file(
     return Scored(rows, _means(rows), tuple(_notes(pairs, answers, tokenizer)))
 
 
-def read_predictions(path: Path) -> list[tuple[str, str, str]]:
+def read_predictions(path: Path) -> list[Prediction]:
     """The `Prediction`s of a file in either layout.
 
     Raises:

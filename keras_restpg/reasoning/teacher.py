@@ -173,6 +173,7 @@ class Teacher:
                 documents.
         """
         texts = [document.text for document in documents]
+        limit, count = self.max_prompt_tokens, self.count_tokens
         while True:
             text = prompts.fill(
                 prompts.TEACHER_PROMPT,
@@ -180,8 +181,7 @@ class Teacher:
                 prompt=example.prompt,
                 expected=example.expected,
             )
-            limit = self.max_prompt_tokens
-            if limit is None or self.count_tokens(text) <= limit:
+            if limit is None or count is None or count(text) <= limit:
                 return text
             if not any(texts):
                 raise InputError(

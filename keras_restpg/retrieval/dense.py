@@ -208,8 +208,9 @@ class Vectors:
             InputError: another width than before, or a file that can't be
                 written.
         """
-        self._agree(vectors.shape[1])
-        rows = {self._key("width", ""): self.width.to_bytes(4, "big")}
+        width = vectors.shape[1]
+        self._agree(width)
+        rows = {self._key("width", ""): width.to_bytes(4, "big")}
         rows |= {
             self._key("text", text): vector.astype("<f4").tobytes()
             for text, vector in zip(texts, vectors, strict=True)

@@ -41,7 +41,7 @@ class FunctionReward(Reward):
         ```
     """
 
-    def __init__(self, function: Callable[[Example, str], float]) -> None:
+    def __init__(self, function: Callable[[Example, str], Any]) -> None:
         self.function = function
 
     def score(
@@ -191,9 +191,9 @@ def as_reward(reward: Any) -> Scorer:
     """
     if hasattr(reward, "score"):
         return reward
-    if callable(reward):
-        return FunctionReward(reward)
-    raise ValueError(
-        "A reward must have a method `score(examples, answers)` or be "
-        f"callable. Received: {reward!r}"
-    )
+    if not callable(reward):
+        raise ValueError(
+            "A reward must have a method `score(examples, answers)` or be "
+            f"callable. Received: {reward!r}"
+        )
+    return FunctionReward(reward)

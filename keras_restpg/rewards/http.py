@@ -158,8 +158,12 @@ class HTTPJudge(Judging):
         """`{key: Reply}` of `{key: body}`, from the cache or the server."""
         bodies = {key: body for key, body in bodies.items() if key}
         kept = self.cache.get(bodies).items()
-        found = {key: http_reply.from_bytes(data) for key, data in kept}
-        missing = {k: b for k, b in bodies.items() if not found.get(k)}
+        found = {
+            key: reply
+            for key, data in kept
+            if (reply := http_reply.from_bytes(data))
+        }
+        missing = {k: b for k, b in bodies.items() if k not in found}
 
         def done(key, reply):
             self.cache.add({key: http_reply.to_bytes(reply)})

@@ -23,7 +23,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -137,7 +137,7 @@ def read(choice: Json, logprobs: bool) -> Reply:
     return Reply(text[:_SAID], before[:_SAID], tokens)
 
 
-def _is_said(value):
+def _is_said(value) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip())
 
 
@@ -237,7 +237,7 @@ def _log_prob(value):
 def _place(tokens):
     """The first place that is not, as a whole, before the score."""
     text = "".join(token for token, _ in tokens)
-    lead = _LEAD.match(text).end()
+    lead = next(_LEAD.finditer(text)).end()
     place = 0
     while place < len(tokens) and lead >= len(tokens[place][0]):
         lead -= len(tokens[place][0])

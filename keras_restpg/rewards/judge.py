@@ -175,7 +175,8 @@ class LLMJudge(Judging):
     def _judge(self, groups):
         """`(index, Judgement)` of `{(prompt, expected): {answer: indices}}`."""
         tokens = [
-            self._tokens(*key, list(answers)) for key, answers in groups.items()
+            self._tokens(prompt, expected, list(answers))
+            for (prompt, expected), answers in groups.items()
         ]
         tables = self.scorer.log_probs(tokens)
         for answers, table in zip(groups.values(), tables, strict=True):
@@ -185,8 +186,9 @@ class LLMJudge(Judging):
                 yield from ((index, judgement) for index in indices)
 
     def _tokens(self, prompt, expected, answers):
-        fields = self.prompt.fields(prompt, expected)
+        prompt, expected = self.prompt.fields(prompt, expected)
         chain = list(self.prompt.criteria.chain)
         return [
-            self.prompt.tokens(*fields, answer) + chain for answer in answers
+            self.prompt.tokens(prompt, expected, answer) + chain
+            for answer in answers
         ]

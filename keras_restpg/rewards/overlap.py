@@ -49,7 +49,7 @@ class RougeReward(Reward):
         kind: str = "rougeL",
         measure: str = "fmeasure",
         use_stemmer: bool = False,
-        tokenizer: str = "rouge",
+        tokenizer: str | tokenizers.Tokenizer = "rouge",
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"`kind` must be one of {KINDS}. Received: {kind}")
@@ -123,7 +123,7 @@ class RougeReward(Reward):
             )
 
 
-def _tokenizer(tokenizer, use_stemmer):
+def _tokenizer(tokenizer, use_stemmer) -> Any:
     """What a name stands for, or an object that can tokenize."""
     if tokenizer == "rouge":
         return tokenizers.DefaultTokenizer(use_stemmer)

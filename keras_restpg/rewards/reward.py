@@ -193,8 +193,9 @@ def judgements(
     Raises:
         ValueError: rewards outside [0, 1], or not one for each answer.
     """
-    if hasattr(reward, "judge"):
-        return reward.judge(examples, answers)
+    judge = getattr(reward, "judge", None)
+    if judge is not None:
+        return judge(examples, answers)
     values = checked(reward.score(examples, answers), len(answers))
     return [Judgement(round(value, 6)) for value in values.tolist()]
 

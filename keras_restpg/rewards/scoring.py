@@ -46,9 +46,9 @@ def score_samples(
     """
     check_aligned(examples, samples)
     answers = [prompts.final_answer(s.text, reasoning) for s in samples]
-    asked = [i for i, answer in enumerate(answers) if answer is not None]
+    asked = {i: a for i, a in enumerate(answers) if a is not None}
     judgements = judge(
-        reward, [examples[i] for i in asked], [answers[i] for i in asked]
+        reward, [examples[i] for i in asked], list(asked.values())
     )
     by_index = dict(zip(asked, judgements, strict=True))
     return [

@@ -30,7 +30,7 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 200
 
 
-def _of(name):
+def _of(name: str) -> typing.Any:
     """A field that is one of `Settings`, with its default and range."""
     field = next(f for f in dataclasses.fields(Settings) if f.name == name)
     return dataclasses.field(
@@ -221,7 +221,10 @@ class Recipe:
     @property
     def settings(self) -> Settings:
         """What Algorithm 1 reads of the recipe, `Settings`."""
-        values = {"iterations": self.rounds, "seed": self.seed}
+        values: dict[str, typing.Any] = {
+            "iterations": self.rounds,
+            "seed": self.seed,
+        }
         for section in dataclasses.fields(self):
             part = getattr(self, section.name)
             if dataclasses.is_dataclass(part):
@@ -340,7 +343,7 @@ def load(path: Path) -> Recipe:
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    return loads(data, path)
+    return loads(data, str(path))
 
 
 def loads(data: bytes, where: str) -> Recipe:

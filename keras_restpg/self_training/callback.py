@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from keras_restpg.reasoning.teacher import Teacher
     from keras_restpg.retrieval.retriever import RetrieverLike
     from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.store.stage import Stage
     from keras_restpg.training.model import RewardWeightedLM
 
 # Batches between two looks at how many updates were skipped.
@@ -139,10 +140,8 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             self._folder = tempfile.TemporaryDirectory(prefix="restpg-")
             run = RunDirectory(self._folder.name).open()
         self.run = run
-        self.parts = None
-        self.stages = None
+        self.stages: list[Stage] = []
         self._lines = contextlib.ExitStack()
-        self._trainer = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -178,7 +177,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         one that the run directory names; `fit` then ends at once, with the
         reason, should the model be another one.
         """
-        if self.stages is None:
+        if not self.stages:
             return read_state(self.run).get("epoch", 0)
         return self.checkpoints.epoch
 
@@ -200,12 +199,13 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         Raises:
             ValueError: no stage has begun.
         """
-        if self._trainer is None or self._trainer.batches is None:
+        trainer = getattr(self, "_trainer", None)
+        if trainer is None or trainer.batches is None:
             raise ValueError(
                 "There are no batches before the first stage has begun: its "
                 "data is made in `fit`. Give `fit` training.stream()."
             )
-        batches = self._trainer.batches
+        batches = trainer.batches
         return map(batches.batch, range(len(batches)))
 
     def set_model(self, model: RewardWeightedLM) -> None:
@@ -216,7 +216,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         """
         super().set_model(model)
         _check_model(model)
-        known = self._trainer
+        known = getattr(self, "_trainer", None)
         if known is not None and known.model is model:
             return
         self.codec = Codec(model.causal_lm.preprocessor.tokenizer)
@@ -249,7 +249,8 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             codec=self.codec,
         )
         outputs, documents = self._outputs(self.examples)
-        self._validated = self.validation and self._outputs(self.validation)[0]
+        if self.validation:
+            self._validated, _ = self._outputs(self.validation)
         steps = Steps(
             outputs,
             documents,
@@ -283,8 +284,8 @@ class SelfTrainingCallback(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.progress.stopping:
             raise Stopped
-        values = {}
-        if batch % _LOOK == _LOOK - 1:
+        values: Logs = {}
+        if logs and batch % _LOOK == _LOOK - 1:
             values = {name: float(logs[name]) for name in ("loss", "reward")}
             self._check_skipped(logs)
         self._line.advance(1, **values)
@@ -349,7 +350,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         old = self.run.noted()
         now = environment.environment()
         self.progress.say(environment.line(now, self.model.causal_lm))
-        before = old.get("environment")
+        before = old.get("environment", {})
         changes = environment.changes(before, now)
         if changes:
             self.progress.say(

@@ -76,7 +76,7 @@ class Outputs:
         sampling: Sampling,
         samples: Shards | None = None,
         scores: Shards | None = None,
-        load: Callable[[], None] = None,
+        load: Callable[[], None] | None = None,
     ) -> list[ScoredSample]:
         """A `ScoredSample` of each sample of each example.
 
@@ -105,14 +105,14 @@ class Outputs:
                 wanted = [(e.id, i) for e, _ in members for i in range(count)]
                 part = _kept(samples, key, wanted)
                 # Scores of samples that are lost are not those of new ones.
-                judged = part and _kept(scores, key, wanted)
+                judged = _kept(scores, key, wanted) if part else None
                 fresh = not judged
                 if not part:
                     if load is not None:
                         load, _ = None, load()
                     part = self._sample(members, sampling)
                     _keep(samples, key, part)
-                if fresh:
+                if not judged:
                     judged = self._score(part)
                     _keep(scores, key, judged)
                 found += joined(part, judged)
@@ -168,8 +168,7 @@ def _kept(shards, key, wanted):
 
     Whatever stands in a file, a sample belongs to the example that it names.
     """
-    records = shards.get(key) if shards is not None else None
-    if records is None:
+    if shards is None or (records := shards.get(key)) is None:
         return None
     by_key = {_key(record): record for record in records}
     if set(by_key) != set(wanted) or len(records) != len(wanted):

@@ -73,8 +73,9 @@ class Steps:
 
     def reasoning(self) -> list[Reasoning] | None:
         """Lines 1 to 3: list of `Reasoning`, or None."""
-        if self.teacher is None or isinstance(self.teacher, list):
-            return self.teacher
+        teacher = self.teacher
+        if teacher is None or isinstance(teacher, list):
+            return teacher
         examples = self.outputs.examples
         if self.run.claim("reasoning", self.taught):
             self.stages[0].say(
@@ -90,8 +91,8 @@ class Steps:
                 key = f"{first // _TAUGHT:05d}"
                 made = self._known(shards, key, examples[part])
                 fresh = made is None
-                if fresh:
-                    made = self._explain(shards, key, part)
+                if made is None:
+                    made = self._explain(teacher, shards, key, part)
                 found += made
                 count = len(examples[part])
                 line.advance(count, fresh, explained=len(found))
@@ -106,8 +107,8 @@ class Steps:
             return shards.lost(key, "does not hold the records of this stage")
         return made
 
-    def _explain(self, shards, key, part):
-        made, report = self.teacher.explain(
+    def _explain(self, teacher, shards, key, part):
+        made, report = teacher.explain(
             self.outputs.examples[part], self.documents[part]
         )
         shards.put(key, made)

@@ -59,7 +59,7 @@ class Cache:
         )
         self._lock = threading.Lock()
         if self.path is not None:
-            self._try(self._check_file)
+            self._try(self._check_file, self.path)
         self._try(self._open)
 
     def get(self, keys: Iterable[Key]) -> dict[Key, bytes]:
@@ -79,8 +79,8 @@ class Cache:
         Args:
             items: dict of text or bytes to bytes.
         """
-        items = ((_bytes(key), value) for key, value in items.items())
-        rows = [(key, v, self._checksum(key, v)) for key, v in items]
+        pairs = ((_bytes(key), value) for key, value in items.items())
+        rows = [(key, v, self._checksum(key, v)) for key, v in pairs]
         self._try(self._add, rows)
 
     def _get(self, asked):
@@ -120,12 +120,12 @@ class Cache:
         self._db.execute("BEGIN IMMEDIATE")
         return self._db  # Commits at its end, or rolls back.
 
-    def _check_file(self):
+    def _check_file(self, file):
         """Before SQLite sees the file: it would follow links, and undo what
         another program has not finished in a database of its own."""
-        os.makedirs(self.path.parent, exist_ok=True)
+        os.makedirs(file.parent, exist_ok=True)
         for suffix in ("", "-journal", "-wal", "-shm"):
-            path = f"{self.path}{suffix}"
+            path = f"{file}{suffix}"
             try:
                 mode = os.lstat(path).st_mode
             except FileNotFoundError:
@@ -135,9 +135,9 @@ class Cache:
                     f"{path} is a link or no file of data, so no cache is "
                     "kept there. Remove it or give another path."
                 )
-        if self.path.exists() and self.path.stat().st_size:
-            with open(self.path, "rb") as file:
-                self._check_header(file.read(_HEADER))
+        if file.exists() and file.stat().st_size:
+            with open(file, "rb") as opened:
+                self._check_header(opened.read(_HEADER))
 
     def _check_header(self, head):
         def number(place):

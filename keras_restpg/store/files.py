@@ -12,6 +12,7 @@ import os
 import pathlib
 import posixpath
 import time
+from collections.abc import Callable
 
 import fsspec
 
@@ -40,7 +41,7 @@ class Files:
 
     def __init__(self, url: Path) -> None:
         self.url = os.fspath(url)
-        self.guard = None
+        self.guard: Callable[[], None] | None = None
         try:
             self.system, self.root = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:

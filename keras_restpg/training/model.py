@@ -10,7 +10,7 @@ outputs of a prompt are trained through one pass over the prompt.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
@@ -128,9 +128,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self.causal_lm = causal_lm
         self.normalization = normalization
         self.recompute = recompute
-        self.source = None
+        self.source: Callable[[], Batch] | None = None
         # The weights that self-training starts from; see `m_step.Base`.
-        self.base = None
+        self.base: Any = None
         self.callbacks_of_fit = ()
         names = ("loss", "nll", "grad_norm", "tokens", "reward")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
@@ -291,7 +291,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
         return self.causal_lm(inputs)
 
-    def draw(self, data: Batch | Sequence[Batch]) -> dict[str, Any]:
+    def draw(
+        self, data: Batch | tuple[Batch, ...] | list[Batch]
+    ) -> dict[str, Any]:
         """The batch that `fit` hands over, or that its ticket stands for."""
         batch = data[0] if isinstance(data, tuple | list) else data
         if "ticket" in batch:
