@@ -13,11 +13,13 @@ import typing
 from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 
-if typing.TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-# A class of records.
-Record = typing.TypeVar("Record", bound="DataclassInstance")
+class _Dataclass(typing.Protocol):
+    __dataclass_fields__: typing.ClassVar[dict[str, typing.Any]]
+
+
+# Any class of records.
+Record = typing.TypeVar("Record", bound=_Dataclass)
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
 # The reason of a score where a judge gave none.
@@ -177,7 +179,7 @@ class TrainingExample:
     token_ids: tuple[tuple[int, ...], ...] = ()
 
 
-def to_json(record: "DataclassInstance") -> dict[str, Json]:
+def to_json(record: _Dataclass) -> dict[str, Json]:
     """A record as a dict of JSON values."""
     return dataclasses.asdict(record)
 

@@ -13,7 +13,6 @@ from keras_restpg._types import Batch, Logs, Tensor
 if TYPE_CHECKING:
     import keras
 
-if TYPE_CHECKING:
     from keras_restpg.backend.weighted import Weighted
 else:
     Weighted = object

@@ -288,7 +288,15 @@ def train_or_load_base(
     if run.load_weights(name, causal_lm):
         return
     codec = Codec(causal_lm.preprocessor.tokenizer)
-    nll = train_base(causal_lm, codec, texts, recipe, progress)
+    nll = train_base(
+        causal_lm,
+        codec,
+        texts,
+        recipe.model.base_steps,
+        recipe.model.base_learning_rate,
+        recipe.seed,
+        progress,
+    )
     run.log("metrics.jsonl", {"kind": "base", "nll": nll})
     run.save_weights(name, causal_lm)
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from keras_restpg.model.text import Codec
     from keras_restpg.progress import Progress
-    from keras_restpg.run.recipe import Recipe
     from keras_restpg.training.features import Tokens
 
 _BATCH = 64
@@ -43,7 +42,9 @@ def train_base(
     causal_lm: CausalLM,
     codec: Codec,
     texts: Sequence[str],
-    recipe: Recipe,
+    steps: int,
+    rate: float,
+    seed: int,
     progress: Progress,
     longest: int = 256,
 ) -> float:
@@ -53,15 +54,15 @@ def train_base(
         causal_lm: a KerasHub Gemma.
         codec: text to tokens.
         texts: list of str.
-        recipe: a `Recipe`; of it count `model.base_steps`,
-            `model.base_learning_rate` and `seed`.
+        steps: how many, of 64 texts each; 0 trains nothing.
+        rate: the highest learning rate.
+        seed: int, of the order of the data.
         progress: a `Progress`.
         longest: tokens of a text; what is longer is cut.
 
     Returns:
         The mean negative log-likelihood of a token over the last steps.
     """
-    steps = recipe.model.base_steps
     if not steps:
         return float("nan")
     data = [
@@ -72,8 +73,8 @@ def train_base(
         causal_lm,
         tokenize(data, codec, 16, longest),
         steps,
-        recipe.model.base_learning_rate,
-        recipe.seed,
+        rate,
+        seed,
         progress,
         "base: language modelling",
     )
