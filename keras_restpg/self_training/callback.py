@@ -200,12 +200,12 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             ValueError: no stage has begun.
         """
         trainer = getattr(self, "_trainer", None)
-        if trainer is None or trainer.batches is None:
+        batches = getattr(trainer, "batches", None)
+        if batches is None:
             raise ValueError(
                 "There are no batches before the first stage has begun: its "
                 "data is made in `fit`. Give `fit` training.stream()."
             )
-        batches = trainer.batches
         return map(batches.batch, range(len(batches)))
 
     def set_model(self, model: RewardWeightedLM) -> None:

@@ -19,6 +19,8 @@ from keras_restpg.training.optimizer import initial_state
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
+    import numpy as np
+
     from keras_restpg.model.text import Codec
     from keras_restpg.self_training.algorithm import MStep
     from keras_restpg.settings import Settings
@@ -127,7 +129,6 @@ class Trainer:
         self.stages = stages
         self.checkpoints = checkpoints
         self.step = 0
-        self.batches: Batches | None = None
 
     def begin(self, m_step: MStep) -> None:
         """Line 10: the weights it starts from; then as `go_on`."""
@@ -152,15 +153,15 @@ class Trainer:
             if value is None:
                 value = ops.zeros(variable.shape, variable.dtype)
             variable.assign(value)
-        self.batches = batches = self._batches(m_step)
+        self.batches = self._batches(m_step)
         self.step = step
-        self.model.source = lambda: self._next(batches)
+        self.model.source = self.next_batch
         if step:
             self.checkpoints.load_last(self.model)
 
-    def _next(self, batches):
+    def next_batch(self) -> dict[str, np.ndarray]:
         """What the model's next step trains on."""
-        batch = batches.batch(self.step)
+        batch = self.batches.batch(self.step)
         self.step += 1
         return batch
 
