@@ -2,7 +2,7 @@
 
 A field's type says what it takes: bool, int, float, str, a tuple of one of
 them, another dataclass, or one of these and None. Its metadata may narrow
-that; `field` writes it.
+that; `rules` writes it.
 """
 
 import dataclasses
@@ -22,23 +22,24 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 200
 
 
-def field(
-    default: Any = dataclasses.MISSING,
+def rules(
     about: str = "",
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
     even: bool = False,
     plain: bool = False,
-) -> Any:
-    """A dataclass field with its meaning and what it accepts (inclusive).
+) -> dict[str, Any]:
+    """A field's metadata: its meaning and what it accepts (inclusive).
 
     With `plain`, text must be such as all files and paths can hold.
     """
-    rule = {"about": about, "choices": choices, "low": low, "high": high}
-    return dataclasses.field(
-        default=default, metadata=rule | {"even": even, "plain": plain}
-    )
+    return locals()
+
+
+def field(default: Any, about: str = "", **metadata: Any) -> Any:
+    """A dataclass field with a default and `rules`."""
+    return dataclasses.field(default=default, metadata=rules(about, **metadata))
 
 
 def decode(cls: Any, values: Any, name: str | None = None) -> Any:
@@ -72,7 +73,7 @@ def decode(cls: Any, values: Any, name: str | None = None) -> Any:
     found = {}
     for key, each in fields.items():
         if key in values:
-            found[key] = checked(
+            found[key] = _checked(
                 hints[key], each.metadata, prefix + key, values[key]
             )
         elif each.default is dataclasses.MISSING:
@@ -83,25 +84,27 @@ def decode(cls: Any, values: Any, name: str | None = None) -> Any:
 _hints = functools.cache(typing.get_type_hints)
 
 
-def checked(
-    hint: Any, rule: typing.Mapping[str, Any], name: str, given: Any
-) -> Any:
-    """A value as its field has it: a tuple for a list, a float for an int.
-
-    Args:
-        hint: the field's type.
-        rule: the field's metadata.
-        name: what errors call it.
-        given: the value.
+def check(record: Any) -> None:
+    """Checks a new dataclass's fields, for its `__post_init__`.
 
     Raises:
-        InputError: a value of another type or out of its range.
+        InputError: as `decode`.
     """
+    for each in dataclasses.fields(record):
+        name = f"{type(record).__name__}.{each.name}"
+        value = _checked(
+            each.type, each.metadata, name, getattr(record, each.name)
+        )
+        object.__setattr__(record, each.name, value)
+
+
+def _checked(hint, rule, name, given):
+    """A value as its field has it: a tuple for a list, a float for an int."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if given is None:
             return None
-        return checked(inner[0], rule, name, given)
+        return _checked(inner[0], rule, name, given)
     if origin is tuple:
         if not isinstance(given, list | tuple):
             raise InputError(
@@ -110,7 +113,7 @@ def checked(
         # Samples have thousands of tokens.
         if inner[0] is int and all(type(item) is int for item in given):
             return tuple(given)
-        return tuple(checked(inner[0], rule, name, item) for item in given)
+        return tuple(_checked(inner[0], rule, name, item) for item in given)
     if dataclasses.is_dataclass(hint):
         return decode(hint, given, name)
     value = _as_float(given) if hint is float else given

@@ -10,7 +10,7 @@ Deviation: the paper leaves p of the nucleus open; it is 0.95 here.
 import dataclasses
 import functools
 
-from keras_restpg.decoding import checked, field
+from keras_restpg.decoding import check, field
 
 # Settings are written to TOML, and some are paths.
 setting = functools.partial(field, plain=True)
@@ -91,7 +91,4 @@ class Settings(Training, Selection, Sampling):
     )
 
     def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            name, value = each.name, getattr(self, each.name)
-            value = checked(each.type, each.metadata, f"Settings.{name}", value)
-            object.__setattr__(self, name, value)
+        check(self)

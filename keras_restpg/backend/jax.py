@@ -1,20 +1,38 @@
 """JAX."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import keras
 from jax import lax
 
+from keras_restpg._types import Batch, Chunk, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+# What a step changes: lists of arrays, in Keras' order.
+State = tuple[list[Tensor], ...]
+
+
+def cache_compilations(folder: str) -> None:
     """JAX's persistent compilation cache; one that is set already stays."""
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX adds its options to the class when it is imported.
+    known = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if known is None:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` jitted, with the variables' values as its first argument.
 
     Values are arguments of the compiled program and not constants in it, so
@@ -36,23 +54,23 @@ def compiled(function, variables, donate=False):
     return call
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.checkpoint` of `function`."""
     return jax.checkpoint(function)
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """One gather along the second axis."""
     index = index.reshape(-1, *(1,) * (rows.ndim - 1))
     return jax.numpy.take_along_axis(rows, index, axis=1)[:, 0]
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`jax.numpy.reshape`."""
     return jax.numpy.reshape(x, shape)
 
 
-def shards():
+def shards() -> int:
     """The size of the batch dimension of the distribution's mesh."""
     if jax.process_count() > 1:
         raise ValueError(
@@ -66,14 +84,14 @@ def shards():
     return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
 
 
-def spread(array, axis=0):
+def spread(array: Tensor, axis: int = 0) -> Tensor:
     """The array, laid out over the mesh where there is one."""
     if keras.distribution.distribution() is None:
         return keras.ops.convert_to_tensor(array)
     return jax.device_put(array, _layout(len(array.shape), axis))
 
 
-def spread_zeros(shape, dtype):
+def spread_zeros(shape: Sequence[int], dtype: str) -> Tensor:
     """Zeros, each device making its own."""
     if keras.distribution.distribution() is None:
         return jax.numpy.zeros(shape, dtype)
@@ -88,12 +106,14 @@ def _layout(ndim, axis):
     return layout.backend_layout
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """XLA updates the buffer in place inside a compiled loop."""
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)
 
 
-def sum_over_chunks(chunk, matrix, arrays):
+def sum_over_chunks(
+    chunk: Chunk, matrix: Tensor, arrays: Sequence[Tensor]
+) -> Tensor:
     """A scan; with gradients, they are what its forward pass keeps."""
     rows, *constants = arrays
 
@@ -130,10 +150,10 @@ def sum_over_chunks(chunk, matrix, arrays):
     return total(matrix, rows)
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, with the state passed through."""
 
-    def train_step(self, state, batch):
+    def train_step(self, state: State, batch: Batch) -> tuple[Logs, State]:
         trained, fixed, optimizer, metrics = state
         scale = self._stateless_scale(optimizer)
         # Scaled weights scale the loss, which is linear in them.
@@ -168,7 +188,7 @@ class StepsMixin:
             trained,
         )
 
-    def test_step(self, state, batch):
+    def test_step(self, state: State, batch: Batch) -> tuple[Logs, State]:
         trained, fixed, metrics = state
         weights = self.token_weights(batch)
 
@@ -181,7 +201,7 @@ class StepsMixin:
         logs, metrics = self._tracked(metrics, batch, loss, nll)
         return logs, (trained, fixed, metrics)
 
-    def drawing(self, step, with_optimizer):
+    def drawing(self, step: Callable, with_optimizer: bool) -> Callable:
         if not self.run_eagerly:
             step = jax.jit(
                 step,

@@ -1,36 +1,54 @@
 """TensorFlow."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
 import tensorflow as tf
 from keras import ops
 
+from keras_restpg._types import Batch, Chunk, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    import keras
+
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+
+def cache_compilations(folder: str) -> None:
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` compiled by XLA; `tf.function` reads variables when called."""
     del variables, donate
     return tf.function(function, jit_compile=True, reduce_retracing=False)
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`tf.recompute_grad` of `function`."""
     return tf.recompute_grad(function)
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """`tf.gather` with a batch dimension."""
     return tf.gather(rows, index, axis=1, batch_dims=1)
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`tf.reshape`."""
     return tf.reshape(x, shape)
 
 
-def shards():
+def shards() -> int:
     """One, always.
 
     Raises:
@@ -44,23 +62,25 @@ def shards():
     return 1
 
 
-def spread(array, axis=0):
+def spread(array: Tensor, axis: int = 0) -> Tensor:
     """A tensor."""
     del axis
     return ops.convert_to_tensor(array)
 
 
-def spread_zeros(shape, dtype):
+def spread_zeros(shape: Sequence[int], dtype: str) -> Tensor:
     """Zeros."""
     return ops.zeros(shape, dtype=dtype)
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """XLA updates the buffer in place inside a compiled loop."""
     return ops.slice_update(buffer, start, ops.cast(update, buffer.dtype))
 
 
-def sum_over_chunks(chunk, matrix, arrays):
+def sum_over_chunks(
+    chunk: Chunk, matrix: Tensor, arrays: Sequence[Tensor]
+) -> Tensor:
     """A loop whose gradients are computed in its forward pass.
 
     Where nobody asks for them, XLA leaves them out of the compiled program.
@@ -100,13 +120,13 @@ def sum_over_chunks(chunk, matrix, arrays):
     return total(matrix, rows)
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, compiled by XLA for each shape.
 
     `fit` itself runs eagerly, because it would compile for unknown shapes.
     """
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Logs:
         scale = self.loss_scale()
         # Scaled weights scale the loss, which is linear in them.
         weights = self.token_weights(batch) * scale
@@ -123,13 +143,13 @@ class StepsMixin:
             tf.cond(finite, update, lambda: True)
         return self.track(batch, loss, nll, norm=norm, finite=finite)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Logs:
         weights = self.token_weights(batch)
         losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
         loss, nll = (sum(column) for column in zip(*losses, strict=True))
         return self.track(batch, loss, nll)
 
-    def drawing(self, step, with_optimizer):
+    def drawing(self, step: Callable, with_optimizer: bool) -> Callable:
         del with_optimizer
         if not self.run_eagerly:
             step = tf.function(step, jit_compile=True)
@@ -152,7 +172,9 @@ class StepsMixin:
             with tf.GradientTape() as tape:
                 loss, nll = self.micro_loss(*part)
             gradients = tape.gradient(
-                loss, variables, unconnected_gradients="zero"
+                loss,
+                variables,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
             return [loss, nll, *map(tf.convert_to_tensor, gradients)]
 

@@ -1,17 +1,30 @@
 """PyTorch."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
 import torch.utils.checkpoint
 
+from keras_restpg._types import Batch, Chunk, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+
+def cache_compilations(folder: str) -> None:
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` run eagerly without gradients: PyTorch needs no tracing."""
     del variables, donate
 
@@ -23,24 +36,24 @@ def compiled(function, variables, donate=False):
     return call
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """Activation checkpointing of `function`."""
     return functools.partial(
         torch.utils.checkpoint.checkpoint, function, use_reentrant=False
     )
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """Indexing by two vectors."""
     return rows[torch.arange(len(rows), device=rows.device), index.long()]
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`torch.reshape`."""
     return torch.reshape(x, shape)
 
 
-def shards():
+def shards() -> int:
     """One, always.
 
     Raises:
@@ -54,18 +67,18 @@ def shards():
     return 1
 
 
-def spread(array, axis=0):
+def spread(array: Tensor, axis: int = 0) -> Tensor:
     """A tensor."""
     del axis
     return keras.ops.convert_to_tensor(array)
 
 
-def spread_zeros(shape, dtype):
+def spread_zeros(shape: Sequence[int], dtype: str) -> Tensor:
     """Zeros."""
     return keras.ops.zeros(shape, dtype=dtype)
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """Writes into `buffer` itself."""
     region = tuple(
         slice(int(begin), int(begin) + size)
@@ -75,7 +88,9 @@ def write_slice(buffer, update, start):
     return buffer
 
 
-def sum_over_chunks(chunk, matrix, arrays):
+def sum_over_chunks(
+    chunk: Chunk, matrix: Tensor, arrays: Sequence[Tensor]
+) -> Tensor:
     """A loop; with gradients, they are what its forward pass keeps."""
     if torch.is_grad_enabled():
         return _SumOverChunks.apply(chunk, matrix, *arrays)
@@ -103,16 +118,17 @@ class _SumOverChunks(torch.autograd.Function):
     @staticmethod
     def backward(context, upstream):
         by_rows, by_matrix = context.gradients
+        del context.gradients
         if by_matrix is not None:
             by_matrix = by_matrix.mul_(upstream[0]).to(context.dtype)
         constants = [None] * (len(context.needs_input_grad) - 3)
         return None, by_matrix, by_rows * upstream[0], *constants
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, run eagerly."""
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Logs:
         scale = self.loss_scale()
         # Scaled weights scale the loss, which is linear in them.
         weights = self.token_weights(batch) * scale
@@ -136,15 +152,16 @@ class StepsMixin:
                 self.optimizer.apply(gradients, variables)
             return self.track(batch, loss, nll, norm=norm, finite=finite)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Logs:
         weights = self.token_weights(batch)
         with torch.no_grad():
             losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
             loss, nll = (sum(column) for column in zip(*losses, strict=True))
             return self.track(batch, loss, nll)
 
-    def drawing(self, step, with_optimizer):
+    def drawing(self, step: Callable, with_optimizer: bool) -> Callable:
         del with_optimizer
+
         # Keras' PyTorch trainer passes the batches of one execution.
         def draw_and_step(batches):
             batch = self.draw(batches[0])

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_restpg import seeds
-from keras_restpg import backend
+from keras_restpg import backend, seeds
+from keras_restpg.decoding import check, field
 from keras_restpg.model import batching, nucleus, padding, prefix, stock
 from keras_restpg.model.decode import Decoder
 from keras_restpg.model.group import GroupRun
@@ -48,32 +48,22 @@ class Sampling:
     Attributes:
         num_samples: m, the samples for each prompt.
         temperature: 0 takes the most probable word.
-        top_p: mass of the nucleus, in (0, 1].
+        top_p: mass of the nucleus, above 0 and at most 1.
         top_k: if above 0, at most this many words are in question.
         seed: a string that names the run and iteration.
+
+    Raises:
+        InputError: a value of another type or out of its range.
     """
 
-    num_samples: int = 1
-    temperature: float = 0.7
-    top_p: float = 0.95
-    top_k: int = 0
+    num_samples: int = field(1, low=1)
+    temperature: float = field(0.7, low=0.0)
+    top_p: float = field(0.95, low=1e-6, high=1.0)
+    top_k: int = field(0, low=0)
     seed: str = "0"
 
     def __post_init__(self) -> None:
-        if self.num_samples < 1:
-            raise ValueError(
-                f"num_samples must be at least 1. Received: {self.num_samples}"
-            )
-        if self.temperature < 0:
-            raise ValueError(
-                f"temperature must not be below 0. Received: {self.temperature}"
-            )
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1]. Received: {self.top_p}")
-        if self.top_k < 0:
-            raise ValueError(
-                f"top_k must not be below 0. Received: {self.top_k}"
-            )
+        check(self)
 
     @property
     def rounds(self) -> int:

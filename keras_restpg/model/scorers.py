@@ -107,7 +107,7 @@ class SharedScorer:
     def _batch(self, groups, shared, shape):
         """The tables of up to P groups, R rows of each at a time."""
         prompts, rows, length = shape
-        starts = _filled((prompts,), enumerate(shared))
+        starts = np.array(shared + [0] * (prompts - len(shared)), "int32")
         heads = [group[0][:n] for group, n in zip(groups, shared, strict=True)]
         memory = self._read(
             *map(backend.spread, grid(heads, (prompts,), length))
@@ -196,13 +196,6 @@ class StockScorer:
 def common_length(sequences: Sequence[Sequence[int]]) -> int:
     """How many first tokens all `sequences` (lists of int) share."""
     return len(os.path.commonprefix([list(each) for each in sequences]))
-
-
-def _filled(shape, items):
-    array = np.zeros(shape, "int32")
-    for place, value in items:
-        array[place] = value
-    return array
 
 
 def _padded(token_ids, lengths, start):

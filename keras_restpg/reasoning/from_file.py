@@ -1,15 +1,18 @@
 """Reasoning of one's own instead of a teacher's."""
 
+from collections.abc import Sequence
+
+from keras_restpg._types import Path
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 from keras_restpg.reasoning.leaks import clean, copied_share
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Example, Reasoning
 
 _KEY = ("example_id", "id")
 _TEXT = ("text", "reasoning")
 
 
-def load_reasoning(path, examples):
+def load_reasoning(path: Path, examples: Sequence[Example]) -> list[Reasoning]:
     """Reasoning of one's own, from a `.jsonl`, `.json` or `.parquet` file.
 
     Each row is an object with `example_id` (or `id`) and `text` (or
@@ -31,10 +34,11 @@ def load_reasoning(path, examples):
     rows = (
         (where, *_parse(row, where)) for where, row in reading.objects(path)
     )
-    texts = reading.by_id(rows, path, [example.id for example in examples])
+    wanted = {example.id: example for example in examples}
+    texts = reading.by_id(rows, path, wanted)
     return [
-        Reasoning(e.id, texts[e.id], copied_share(texts[e.id], e, e.documents))
-        for e in examples
+        Reasoning(key, texts[key], copied_share(texts[key], e, e.documents))
+        for key, e in wanted.items()
     ]
 
 

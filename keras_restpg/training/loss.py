@@ -8,11 +8,20 @@ weights are known before, so the gradients by hidden states and embeddings are
 computed right where the logits are, and no logit is computed twice.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import keras
 from keras import ops
 
 from keras_restpg import backend
+from keras_restpg._types import Batch, Tensor
 from keras_restpg.model import prefix
+
+if TYPE_CHECKING:
+    from keras_hub.models import Backbone
 
 NORMALIZATIONS = ("tokens", "sequence", "weight")
 
@@ -21,7 +30,9 @@ NORMALIZATIONS = ("tokens", "sequence", "weight")
 _CHUNK_BYTES = 2**27
 
 
-def token_weights(rewards, lengths, places, normalization="tokens"):
+def token_weights(
+    rewards: Tensor, lengths: Tensor, places: int, normalization: str = "tokens"
+) -> Tensor:
     """The weight of every response token in the loss of its batch.
 
     Args:
@@ -58,7 +69,13 @@ def token_weights(rewards, lengths, places, normalization="tokens"):
     return weights / ops.maximum(ops.sum(counts), 1.0)
 
 
-def weighted_nll(backbone, hidden, targets, weights, mask):
+def weighted_nll(
+    backbone: Backbone,
+    hidden: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    mask: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Sums of weighted and plain negative log-likelihood.
 
     The gradient of the first sum, by `hidden` and by the embeddings, is
@@ -181,7 +198,9 @@ def _in_chunks(array, chunks):
     return ops.moveaxis(array, 1, 0)
 
 
-def response_loss(backbone, micro, weights, recompute=False):
+def response_loss(
+    backbone: Backbone, micro: Batch, weights: Tensor, recompute: bool = False
+) -> tuple[Tensor, Tensor]:
     """The loss of a micro-batch of prompts with their outputs.
 
     The last token of a prompt predicts an output's first, so it begins every
@@ -228,7 +247,7 @@ def response_loss(backbone, micro, weights, recompute=False):
     )
 
 
-def global_norm(gradients):
+def global_norm(gradients: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, float32."""
     squares = [
         ops.sum(ops.square(ops.cast(gradient, "float32")))

@@ -54,12 +54,14 @@ def main(kind, name):
     model.compile(optimizer=restpg.paper_optimizer(learning_rate=1e-2))
     rng = np.random.default_rng(0)
     history = model.fit(
-        batches(rng), steps_per_epoch=2, epochs=2, verbose=0,
-        validation_data=batches(rng), validation_steps=1,
+        batches(rng),
+        steps_per_epoch=2,
+        epochs=2,
+        verbose=0,
+        validation_data=batches(rng),
+        validation_steps=1,
     ).history
-    engine = restpg.SamplingEngine(
-        causal_lm, 16, 12, max_rows=6, codec=Codec()
-    )
+    engine = restpg.SamplingEngine(causal_lm, 16, 12, max_rows=6, codec=Codec())
     prompts = [rng.integers(5, 60, n).tolist() for n in (3, 9, 4, 5, 7, 8)]
     outputs = engine.sample(prompts, restpg.Sampling(num_samples=3))
     scorer = SharedScorer(causal_lm, [7, 8, 9], depth=1, rows=4)
