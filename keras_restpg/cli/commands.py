@@ -65,10 +65,11 @@ def status(options):
 
 
 def write(options):
-    from keras_restpg.data.reading import texts
-
-    documents = texts(options.documents)
+    writing = _load_writing(options.documents, options)
+    documents = writing.documents
     _check_finished(options.out)
+    for note in writing.notes():
+        print(printable(note), file=sys.stderr)
     progress = _progress(options)
     with progress.waiting("loading the model"):
         from keras_restpg.run.writer import PersonalizedWriter
@@ -123,6 +124,34 @@ def stats(options):
     from keras_restpg.data.stats import table
 
     _print(table(options.folder))
+
+
+def make(options):
+    from keras_restpg.data.making import make_splits, write_examples
+
+    writing = _load_writing(options.path, options)
+    made = make_splits(
+        writing, options.task, options.by, options.words, seed=options.seed
+    )
+    paths = write_examples(made.splits, options.out)
+    _print("\n".join([made.table(), *writing.notes()]))
+    for path in paths:
+        _print(f"Wrote {path}")
+    for warning in made.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _load_writing(path, options):
+    from keras_restpg.data.writing import load_writing
+
+    return load_writing(
+        path,
+        options.user,
+        options.split,
+        dict(options.columns),
+        options.date_format,
+        options.encoding,
+    )
 
 
 def _print(text):

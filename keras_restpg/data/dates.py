@@ -98,6 +98,18 @@ def parse(text, where, date_format=""):
         ) from None
 
 
+def iso(text, where, date_format=""):
+    """The first moment that a date can mean, as ISO text in UTC.
+
+    A date without a time stays one: `2020-01-31`.
+
+    Raises:
+        InputError: as `parse`.
+    """
+    written = parse(text, where, date_format).isoformat()
+    return written.removesuffix("+00:00").removesuffix("T00:00:00")
+
+
 def text_of(row, field, where, date_format=""):
     """The text of a row's date, as given; empty where it is blank.
 

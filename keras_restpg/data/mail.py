@@ -289,7 +289,9 @@ def _body(part):
         return part if kind in ("text/plain", "text/html") else None
     if part.get_content_maintype() != "multipart":
         return None  # A mail within the mail.
-    found = [body for each in part.get_payload() if (body := _body(each))]
+    bodies = map(_body, part.get_payload())
+    # A message without headers counts as false.
+    found = [body for body in bodies if body is not None]
     if kind == "multipart/alternative":
         found.sort(key=lambda body: body.get_content_type() != "text/plain")
     return found[0] if found else None
