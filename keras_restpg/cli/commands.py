@@ -167,13 +167,17 @@ def _progress(options):
 
 def _check_paths(recipe, out):
     """What a recipe names on this machine, as far as a look can tell."""
-    if not recipe.data.folder:
+    if recipe.data.source == "hub":
+        from keras_restpg.data import hub
+
+        hub.download(recipe.data.folder, recipe.data.tasks)
+    elif not recipe.data.folder:
         raise InputError(
             "data.folder is not set. Set it in the recipe or with --set "
             "data.folder=PATH."
         )
-    if "://" not in recipe.data.folder:
-        _check_folder(recipe.data.folder)
+    elif "://" not in recipe.data.folder:
+        _check_folder(os.path.expanduser(recipe.data.folder))
     _check_preset(recipe.model.preset)
     if recipe.retrieval.method in ("contriever", "dense"):
         _check_preset(recipe.retrieval.preset)

@@ -383,9 +383,7 @@ def test_an_encoding_that_is_given_is_taken(tmp_path):
 
 
 def test_paths_that_are_no_writing_are_named(tmp_path):
-    with pytest.raises(
-        InputError, match="none: there is no such file or f"
-    ):
+    with pytest.raises(InputError, match="none: there is no such file or f"):
         load_writing(tmp_path / "none")
     with pytest.raises(InputError, match="the kind must be one of .txt, .md"):
         load_writing(save(tmp_path, "a.pdf", b"x"))
