@@ -2,13 +2,14 @@
 
 LongLaMP's predictions are `{"task": ..., "golds": [{"id", "output"}]}`; JSONL
 with an object `{"id", "output"}` a line (and `task`, where there are several)
-says the same. References are a file with LongLaMP's columns `input` and
-`output`, an `id`, and a `task` where there are several; any list of `Example`
-does as well. In a file named as LongLaMP's are, `<task>_<split>.jsonl`, rows
-without an `id` have those that `load_longlamp` makes. Both must have the same
-ids.
+says the same. References are in the same layout, or a file with LongLaMP's
+columns `input` and `output`, an `id`, and a `task` where there are several; any
+list of `Example` does as well. In a file named as LongLaMP's are,
+`<task>_<split>.jsonl` or `<task>/<split>.json`, rows without an `id` have those
+that `load_longlamp` makes. Both must have the same ids.
 """
 
+import codecs
 import dataclasses
 import json
 import os
@@ -28,6 +29,8 @@ from keras_restpg.rewards import scoring
 from keras_restpg.store.files import Files
 from keras_restpg.tables import as_text
 
+# Marks a row of `golds`; no field of JSON has such a name.
+_GOLD = ("golds",)
 # How ROUGE splits texts: as rouge-score does, or into words of any script.
 _TOKENIZERS = ("rouge", "words")
 
@@ -122,6 +125,13 @@ def score_file(
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
+    unasked = sum(not example.prompt for example in references)
+    if reward is not None and unasked:
+        raise InputError(
+            f"{unasked} of {len(references)} references have no prompt, which "
+            "a judge reads. Give references with the column 'input', such as "
+            "the split's own file, or no judge."
+        )
     _check_ids(read, examples, predictions)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
     answers = [
@@ -144,16 +154,10 @@ def read_predictions(path):
             twice, or nothing at all.
     """
     found = {}
-    for where, row in _objects(path):
-        rows = row.get("golds", [row])
-        if not isinstance(rows, list):
-            raise InputError(f"{where}: field 'golds' must be a list")
-        for each in rows:
-            if not isinstance(each, dict):
-                raise InputError(f"{where}: 'golds' must hold objects.")
-            key = reading.text_of(each, "id", where)
-            output = reading.text_of(each, "output", where)
-            _put(found, Prediction(key, output, where), where)
+    for where, row in _rows_of(path):
+        key = reading.text_of(row, "id", where)
+        output = reading.text_of(row, "output", where)
+        _put(found, Prediction(key, output, where), where)
     if not found:
         raise InputError(f"{path}: there are no predictions in it")
     return list(found.values())
@@ -162,11 +166,13 @@ def read_predictions(path):
 def read_references(path):
     """The references of a file as `Example`s without documents.
 
+    In LaMP's layout (`golds`) they have no prompts.
+
     Raises:
         InputError: as `read_predictions`.
     """
     found, (task, made) = {}, _named(path)
-    for number, (where, row) in enumerate(reading.objects(path)):
+    for number, (where, row) in enumerate(_rows_of(path)):
         key = reading.text_or(row, "id", where, made and f"{made}-{number}")
         if not key:
             raise InputError(
@@ -174,21 +180,29 @@ def read_references(path):
                 "<task>_<split>.jsonl: then ids are made as `load_longlamp` "
                 "makes them."
             )
+        asks = "input" in row or _GOLD not in row
         example = Example(
             id=key,
-            task=reading.text_or(row, "task", where, task),
+            task=reading.text_or(row, "task", where, row.get(_GOLD) or task),
             user=key,
-            prompt=reading.text_of(row, "input", where),
+            prompt=reading.text_of(row, "input", where) if asks else "",
             expected=reading.text_of(row, "output", where),
             documents=(),
         )
         _put(found, example, where)
+    if not found:
+        raise InputError(f"{path}: there are no references in it")
     return list(found.values())
 
 
 def _named(path):
     """Task, and the beginning of made ids, of a file named as LongLaMP's."""
-    task, _, split = pathlib.Path(path).stem.rpartition("_")
+    path = pathlib.Path(path)
+    task, _, split = reading.stem(path).rpartition("_")
+    if not task:
+        # The hub's <task>/<split>.json, or the only part of it.
+        task = path.resolve().parent.name
+        split = split.removesuffix("-00000-of-00001")
     if task and split in longlamp.SPLITS:
         return task, f"{task}-{split}"
     return "task", ""
@@ -216,13 +230,36 @@ def _check_ids(predictions, examples, path):
         )
 
 
+def _rows_of(path):
+    """`(where, row)` of a file, also of LaMP's one object with its `golds`.
+
+    Such a row has the object's task as `_GOLD`.
+    """
+    for where, row in _objects(path):
+        golds = row.get("golds")
+        if golds is None:
+            yield where, row
+            continue
+        if not isinstance(golds, list):
+            raise InputError(f"{where}: field 'golds' must be a list")
+        if not all(isinstance(each, dict) for each in golds):
+            raise InputError(f"{where}: 'golds' must hold objects.")
+        task = reading.text_or(row, "task", where)
+        for each in golds:
+            yield where, {_GOLD: task, **each}
+
+
 def _objects(path):
     """`(where, object)` of a JSONL file, or of one JSON object over lines."""
+    if reading.suffix(path) != ".json":
+        return reading.objects(path)
+    with reading.opened(path) as file:
+        data = file.read(1 << 10)
+        if data.lstrip(codecs.BOM_UTF8 + b" \t\r\n").startswith(b"["):
+            return reading.objects(path)
+        data += file.read()
     try:
-        with open(path, "rb") as file:
-            whole = json.loads(file.read().decode("utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
+        whole = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, dict):
