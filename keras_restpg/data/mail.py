@@ -30,7 +30,7 @@ _LONGEST_MARK = 300
 # A line that introduces quoted lines, whatever its language: it has a date or
 # an address, ends in a colon, and may be wrapped.
 _INTRODUCES = re.compile(r".*[\d@].*[:：]\s*", re.DOTALL)
-_WRAPS = re.compile(r".*\d.*[^.!?:\s]\s*").fullmatch
+_WRAPS = re.compile(r".*[\d@].*[^.!?:\s]\s*").fullmatch
 # The same where no quoted lines follow: an address, or a date with a time.
 _MAY_INTRODUCE = re.compile(r"(?:.*\w@\w.*|.*\d.*\d[:.h]\d\d.*)[:：]\s*")
 # Headers within the text, from which on it is another mail.
@@ -53,6 +53,7 @@ _FORWARDED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _SIGNATURE_LINES = 12
+_FOOTER = re.compile(r"[-_=]{30,}\s*").fullmatch
 _SENT_FROM = re.compile(
     r"(?:sent from|get outlook|gesendet (?:von|mit)|von meinem|outlook für"
     r"|envoyé (?:de|depuis)|enviado (?:desde|do|a partir)|inviato da"
@@ -161,7 +162,7 @@ def own_text(text: str) -> str | None:
         lines = _without_end(text[: match.start()].split("\n"))
     lines = _before_headers(_unsigned(lines))
     lines = lines and _before_introduction(lines)
-    if lines is None or any(map(_may_introduce, lines)):
+    if lines is None or _may_introduce(lines):
         return None
     return "\n".join(_unsigned(lines)).strip()
 
@@ -208,15 +209,21 @@ def _before_headers(lines):
     for number, line in enumerate([*lines, ""]):
         if len(line) <= _LONGEST_MARK and _HEADER.fullmatch(line):
             continue
-        if number - start >= 3:
-            first = _HEADER.fullmatch(lines[start])
-            name = "_".join(first.group(1).casefold().split()) if first else ""
-            if name in _FROM:
+        block = lines[start:number]
+        if len(block) >= 3:
+            names = {_name(line) for line in block}
+            if names & _FROM:
                 return _without_end(lines[:start])
-            if "@" in lines[start]:
-                return None
+            if any("@" in line for line in block):
+                # Where nothing follows, it is how to reach the author.
+                follows = "".join(lines[number:]).strip()
+                return None if follows else lines[:start]
         start = number + 1
     return lines
+
+
+def _name(header):
+    return "_".join(_HEADER.fullmatch(header).group(1).casefold().split())
 
 
 def _without_end(lines):
@@ -250,16 +257,28 @@ def _before_introduction(lines):
     return None
 
 
-def _may_introduce(line):
-    return len(line) <= _LONGEST_MARK and bool(_MAY_INTRODUCE.fullmatch(line))
+def _may_introduce(lines):
+    """Whether one of the lines may introduce what stands after it."""
+    for number, line in enumerate(lines):
+        if len(line) > _LONGEST_MARK or not line.rstrip().endswith((":", "：")):
+            continue
+        # A short one may be the end of a line that was wrapped.
+        start = number if len(line.split()) > 2 else max(number - 2, 0)
+        marks = [each[:_LONGEST_MARK] for each in lines[start : number + 1]]
+        if _MAY_INTRODUCE.fullmatch(" ".join(marks)):
+            return True
+    return False
 
 
 def _unsigned(lines):
-    """The lines without a signature, which a line `-- ` begins."""
+    """The lines without a signature, which a line `-- ` begins.
+
+    A long line begins the footer of a mailing list.
+    """
     while lines and not lines[-1].strip():
         lines = lines[:-1]
     for count in range(1, min(_SIGNATURE_LINES, len(lines)) + 1):
-        if lines[-count].rstrip() == "--":
+        if lines[-count].rstrip() == "--" or _FOOTER(lines[-count]):
             return lines[:-count]
     if lines and _SENT_FROM.fullmatch(lines[-1].strip()):
         return lines[:-1]

@@ -130,6 +130,7 @@ ANSWERS = {
     "Chinese": "Ann <ann@x.org> 于2022年1月3日周一 10:00写道：",
     "Korean": "2022년 1월 3일 (월) 오전 10:00, Ann <ann@x.org>님이 작성:",
     "wrapped": "On Mon, 3 Jan 2022 at 10:00, Ann Bell\n<ann@x.org> wrote:",
+    "wrapped twice": "On Mon, 3 Jan 2022, Ann Bell\n<ann@x.org>\nwrote:",
 }
 
 
@@ -152,6 +153,7 @@ HEADERS = [
     "*Od:* Ann\n*Wysłano:* poniedziałek\n*Do:* Bob\n*Temat:* Herbata",
     "Fra: Ann\nSendt: mandag\nTil: Bob\nEmne: Te",
     "От: Ann\nОтправлено: понедельник\nКому: Bob\nТема: Чай",
+    "Date: Mon, 3 Jan 2022\nSubject: Tea\nFrom: ann@x.org\nTo: bob@x.org",
     "发件人：Ann\n发送时间：星期一\n收件人：Bob\n主题：茶",
     "差出人: Ann\n送信日時: 月曜日\n宛先: Bob\n件名: 茶",
 ]
@@ -167,6 +169,7 @@ def test_headers_of_any_language_begin_another_mail(headers, line):
     "text",
     [
         "mine\nLähetti: Ann <ann@x>\nAika: eilen\nKenelle: Bob\n\ntheirs",
+        "mine\nAika: eilen\nLähetti: Ann <ann@x>\nAihe: Tee\n\ntheirs",
         "mine\nAnn <ann@x.org>, 3.1.2022:\ntheirs",
         "x\n" * 20_001,
     ],
@@ -181,6 +184,8 @@ def test_what_cannot_be_told_apart_is_nobodys(text):
     [
         ("mine\n-- \nAnn\n+1 234", "mine"),
         ("mine\n--\nAnn", "mine"),
+        ("mine\n\nTel: 1\nFax: 2\nMail: ann@x.org\n", "mine"),
+        (f"mine\n{'_' * 40}\nA list\nhttps://x.org/list", "mine"),
         ("mine\n\nSent from my iPhone", "mine"),
         ("mine\n\nVon meinem iPhone gesendet\n", "mine"),
         ("mine\n-- \nAnn\n\nOn 3 Jan 2022, Bob wrote:\n> a", "mine"),
