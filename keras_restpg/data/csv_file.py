@@ -7,7 +7,7 @@ import io
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 
-# Characters of a field; csv's own limit is 128 KiB.
+# Characters of a line, and of a field; csv's own limit is 128 KiB.
 _FIELD = 1 << 28
 
 
@@ -36,7 +36,7 @@ def rows(path):
             head = text.readline(_FIELD)
             text.seek(0)
             reader = csv.DictReader(
-                text, delimiter=_delimiter(path, head), strict=True
+                _lines(text), delimiter=_delimiter(path, head), strict=True
             )
             yield from _checked(reader, path)
         except UnicodeError as error:
@@ -49,6 +49,13 @@ def rows(path):
             raise InputError(
                 f"{path}, line {reader.line_num + 1}: not CSV ({error})."
             ) from None
+
+
+def _lines(text):
+    while line := text.readline(_FIELD + 1):
+        if len(line) > _FIELD:
+            raise csv.Error(f"a line of more than {_FIELD} characters")
+        yield line
 
 
 def _delimiter(path, head):

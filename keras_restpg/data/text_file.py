@@ -121,7 +121,6 @@ def _page(path, how):
 def _word(path, how):
     try:
         import docx
-        from docx.opc.exceptions import OpcError
     except ImportError:
         raise InputError(
             f"{path}: reading .docx needs python-docx: "
@@ -138,8 +137,10 @@ def _word(path, how):
             found = docx.Document(file)
             text = "\n\n".join(each.text for each in found.paragraphs)
             title = found.core_properties.title or ""
-    # What zip, XML and Word's parts can be broken in.
-    except (zipfile.BadZipFile, OpcError, SyntaxError, KeyError) as error:
+    except InputError:
+        raise
+    # Parts that are missing or broken end in errors of any kind there.
+    except Exception as error:
         raise InputError(
             f"{path}: not a .docx file, or a damaged one ({error})."
         ) from None

@@ -180,7 +180,7 @@ def _files(folder, left_out) -> Iterator[pathlib.Path]:
             )
         yield folder
         return
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(each for each in folders if each[0] != ".")
         for name in sorted(names):
             file = pathlib.Path(root, name)
@@ -193,6 +193,10 @@ def _files(folder, left_out) -> Iterator[pathlib.Path]:
                 left_out["Slack's lists"] += 1
             else:
                 yield file
+
+
+def _unreadable(error):
+    raise InputError(f"{error.filename}: {error.strerror}.")
 
 
 def _is_slack(folder):

@@ -9,10 +9,19 @@ import io
 import json
 import subprocess
 import sys
+import zipfile
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
-from keras_restpg.data import hold_out, load_writing, mailbox, text_file
+from keras_restpg.data import (
+    csv_file,
+    hold_out,
+    load_writing,
+    mailbox,
+    text_file,
+)
 from keras_restpg.errors import InputError
 
 TEXTS = ["Café au lait at nine.", 'Tea for two,\nor "three"; naïve.']
@@ -269,6 +278,11 @@ def test_docx(tmp_path, monkeypatch):
     for broken in (b"", b"PK", data.getvalue()[:-30], bytes(range(256))):
         path.write_bytes(broken)
         assert "damaged" in refusal(path)
+    bad = io.BytesIO()
+    with zipfile.ZipFile(bad, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<x/>")
+        archive.writestr("_rels/.rels", "<x/>")
+    assert "damaged" in refusal(save(tmp_path, "c.docx", bad.getvalue()))
     monkeypatch.setattr(text_file, "LONGEST", 99)
     assert "larger" in refusal(save(tmp_path, "b.docx", data.getvalue()))
     monkeypatch.setitem(sys.modules, "docx", None)
@@ -427,6 +441,30 @@ def test_a_slack_export_is_a_folder(tmp_path):
     assert [d.text for d in writing.documents] == SLACK_TEXT
     assert writing.documents[0].date.startswith("2022-01-03T")
     assert writing.left_out["Slack's lists"] == 2
+
+
+def test_a_table_with_an_endless_line_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(csv_file, "_FIELD", 1 << 10)
+    data = b"text\nshort\n" + b"x" * (1 << 20)
+    assert "line 3: not CSV" in refusal(save(tmp_path, "a.csv.gz", data))
+
+
+@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.given(
+    st.sampled_from([*KINDS.values()]), st.binary(max_size=9), st.floats(0, 1)
+)
+def test_bytes_within_a_file_are_read_or_refused(
+    tmp_path_factory, kind, extra, place
+):
+    name, data, _ = kind
+    data = data.encode()
+    cut = int(place * len(data))
+    folder = tmp_path_factory.getbasetemp()
+    path = save(folder, name, data[:cut] + extra + data[cut + 3 :])
+    try:
+        read(path)
+    except InputError as error:
+        assert str(path) in str(error)
 
 
 def test_a_packed_bomb_is_refused(tmp_path, monkeypatch):
