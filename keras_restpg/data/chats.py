@@ -4,6 +4,7 @@ What a person wrote without a break by another is one text: a line for each
 message. Words of the programs, and what is forwarded, are left out.
 """
 
+import functools
 import html
 import re
 from collections.abc import Iterable, Iterator
@@ -45,31 +46,39 @@ def whatsapp(text: str, path: str, date_format: str = "") -> Iterator[Piece]:
             found.append([where, head["date"], head["time"], head["rest"]])
         elif found:
             found[-1][3] += f"\n{line}"
-    order = "" if date_format else _order([date for _, date, _, _ in found])
+    order = _order([date for _, date, _, _ in found])
+    day_of = functools.partial(_day, order=order, date_format=date_format)
     return _joined(
-        _whatsapp_message(*each, date_format, order, path) for each in found
+        _whatsapp_message(where, rest, functools.partial(day_of, date), time)
+        for where, date, time, rest in found
     )
 
 
-def _whatsapp_message(where, date, time, rest, date_format, order, path):
+def _whatsapp_message(where, rest, day_of, time):
     user, colon, text = rest.partition(": ")
     if not colon or "\n" in user:
         return Piece("", where, why="the program's own words")
     if text.startswith("\u200e") or _NOT_WRITTEN.fullmatch(text.strip()):
         return Piece("", where, user=user, why="the program's own words")
+    time = re.sub(r"(?<=\d)\.(?=\d)", ":", time)
+    clock = dates.iso(f"2000-01-01 {time}", where)
+    date = f"{day_of(where)}{clock[10:]}"
+    return Piece(text.strip(), where, "", user, date)
+
+
+def _day(date, where, order, date_format):
+    """The day of a message, as ISO text."""
+    if date_format:
+        return dates.iso(date, where, date_format)[:10]
     if order is None:
         raise InputError(
             f"{where}: {date} could mean two days, and no date of the chat "
             "tells which. Give the date format, such as '%d/%m/%y'."
         )
-    if not date_format:
-        numbers = dict(zip(order, re.split("[./-]", date), strict=True))
-        year = int(numbers["y"])
-        year += 2000 * (year < 100)
-        date = f"{year}-{int(numbers['m']):02}-{int(numbers['d']):02}"
-    date = dates.iso(date, where, date_format)
-    clock = dates.iso(f"2000-01-01 {time.replace('.', ':', 2)}", where)
-    return Piece(text.strip(), where, "", user, f"{date[:10]}{clock[10:]}")
+    numbers = map(int, re.split("[./-]", date))
+    parts = dict(zip(order, numbers, strict=True))
+    year = parts["y"] + 2000 * (parts["y"] < 100)
+    return f"{year}-{parts['m']:02}-{parts['d']:02}"
 
 
 def _order(written):

@@ -223,7 +223,7 @@ def _before_headers(lines):
 
 
 def _name(header):
-    return "_".join(_HEADER.fullmatch(header).group(1).casefold().split())
+    return "_".join(_HEADER.sub(r"\1", header).casefold().split())
 
 
 def _without_end(lines):

@@ -49,7 +49,7 @@ def opened(path):
     Raises:
         InputError: no such file, one that cannot be read, or a damaged .gz.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
     packed = path.suffix.lower() == ".gz"
@@ -77,7 +77,7 @@ def objects(path):
         InputError: no such file, another format, nothing in it, a row that
             is no JSON object, bytes that are not UTF-8.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
     if suffix(path) not in FORMATS:

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import io
 import pathlib
 import re
 import zipfile
@@ -126,17 +127,18 @@ def _word(path, how):
             f"{path}: reading .docx needs python-docx: "
             "`pip install keras-restpg[docx]`. Or save it as .txt."
         ) from None
+    file = io.BytesIO(_bytes(path))
     try:
-        with reading.opened(path) as file, zipfile.ZipFile(file) as archive:
-            if sum(each.file_size for each in archive.infolist()) > LONGEST:
-                raise InputError(
-                    f"{path}: larger than {LONGEST >> 20} MiB when unpacked, "
-                    "which is no single text. Save its text as .txt."
-                )
-            file.seek(0)
-            found = docx.Document(file)
-            text = "\n\n".join(each.text for each in found.paragraphs)
-            title = found.core_properties.title or ""
+        with zipfile.ZipFile(file) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+        if size > LONGEST:
+            raise InputError(
+                f"{path}: larger than {LONGEST >> 20} MiB when unpacked, "
+                "which is no single text. Save its text as .txt."
+            )
+        found = docx.Document(file)
+        text = "\n\n".join(each.text for each in found.paragraphs)
+        title = found.core_properties.title or ""
     except InputError:
         raise
     # Parts that are missing or broken end in errors of any kind there.

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_restpg.cli import main as cli
-from keras_restpg.data import load_folder, write_examples
+from keras_restpg.data import load_documents, load_folder, write_examples
 from keras_restpg.data.making import make_splits
 from keras_restpg.data.writing import Writing
 from keras_restpg.errors import InputError
@@ -100,3 +100,22 @@ def test_the_command_shows_what_it_made(tmp_path, capsys):
     with pytest.raises(SystemExit):
         cli.main(["data", "make", "x", "--out", "y", "--columns", "a=b"])
     assert "must be text, title, user or date" in capsys.readouterr().err
+
+
+def test_writing_for_one_of_several_people_says_who(tmp_path, capsys):
+    path = tmp_path / "chat.csv"
+    path.write_text("user,text\nann,one\nbob,two\n")
+    command = ["write", str(tmp_path), "x", "--documents", str(path)]
+    assert cli.main(command) == 2
+    assert "2 people: ann (1), bob (1). Say whose" in capsys.readouterr().err
+    assert cli.main([*command, "--user", "bob"]) == 2
+    # The documents are read; what is missing is the run.
+    assert "holds no finished run" in capsys.readouterr().err
+
+
+def test_files_are_found_below_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.tsv").write_text("user\ttext\nann\tone\n")
+    made = make_splits(writing())
+    write_examples(made.splits, "~/data")
+    assert load_folder("~/data", "val") and load_documents("~/a.tsv")["ann"]

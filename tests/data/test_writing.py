@@ -432,6 +432,22 @@ def test_a_chats_dates(tmp_path, dates, read):
     assert found == [f"{day}T10:00:00" for day in read]
 
 
+@pytest.mark.parametrize(
+    ("time", "read"),
+    [
+        ("9:05", "09:05:00"),
+        ("21.05.30", "21:05:30"),
+        ("9:05\u202fPM", "21:05:00"),
+        ("9:05 p.m.", "21:05:00"),
+        ("12:00 AM", ""),
+    ],
+)
+def test_a_chats_times(tmp_path, time, read):
+    path = save(tmp_path, "a.txt", f"[31.12.21, {time}] Ann: hello".encode())
+    (document,) = load_writing(path).documents
+    assert document.date == f"2021-12-31T{read}".removesuffix("T")
+
+
 def test_a_slack_export_is_a_folder(tmp_path):
     (tmp_path / "general").mkdir()
     save(tmp_path / "general", "2022-01-03.json", json.dumps(SLACK).encode())
