@@ -2,9 +2,9 @@
 
 Other people's words stand in almost every mail. They are known by how mail
 programs mark them: signs before each line, HTML elements, the line that
-introduces an answer ("On … wrote:") and headers within the text. Signs and
-headers are the same in all languages; introductions are those that quotequail
-knows. Where a line looks like an introduction and nothing tells where the
+introduces an answer ("On … wrote:") and headers within the text. All of these
+are known in any language but for introductions with no signs after them: there
+they are those that quotequail knows. Where a line looks like an introduction and nothing tells where the
 quoted text ends, the mail is not attributed at all (`Mail.why`).
 """
 
@@ -47,11 +47,13 @@ _FROM = frozenset(
     "gönderen από מאת من dari từ người_gửi 差出人 发件人 寄件人 寄件者 "
     "보낸사람 보낸_사람".split()
 )
-_SEPARATOR = re.compile(r"\s*[-_=*]{3,}.*")
+# What stands above them: nothing, or a line of signs, often with words.
+_ENDS = re.compile(r"\s*(?:[-_=*]{3,}.*)?").fullmatch
 _FORWARDED = re.compile(
     r"^[ \t]*-+[ \t]*(?:original message|forwarded by)\b",
     re.IGNORECASE | re.MULTILINE,
 )
+# Lines that a signature has at most, and where a list's footer begins.
 _SIGNATURE_LINES = 12
 _FOOTER = re.compile(r"[-_=]{30,}\s*").fullmatch
 _SENT_FROM = re.compile(
@@ -228,9 +230,10 @@ def _name(header):
 
 def _without_end(lines):
     """The lines without the line that stands above another mail's headers."""
-    while lines and (not lines[-1].strip() or _SEPARATOR.match(lines[-1])):
-        lines = lines[:-1]
-    return lines
+    end = len(lines)
+    while end and _ENDS(lines[end - 1]):
+        end -= 1
+    return lines[:end]
 
 
 def _before_introduction(lines):
@@ -275,8 +278,10 @@ def _unsigned(lines):
 
     A long line begins the footer of a mailing list.
     """
-    while lines and not lines[-1].strip():
-        lines = lines[:-1]
+    end = len(lines)
+    while end and not lines[end - 1].strip():
+        end -= 1
+    lines = lines[:end]
     for count in range(1, min(_SIGNATURE_LINES, len(lines)) + 1):
         if lines[-count].rstrip() == "--" or _FOOTER(lines[-count]):
             return lines[:-count]
