@@ -4,8 +4,9 @@ Other people's words stand in almost every mail. They are known by how mail
 programs mark them: signs before each line, HTML elements, the line that
 introduces an answer ("On … wrote:") and headers within the text. All of these
 are known in any language but for introductions with no signs after them: there
-they are those that quotequail knows. Where a line looks like an introduction and nothing tells where the
-quoted text ends, the mail is not attributed at all (`Mail.why`).
+they are those that quotequail knows. Where a line looks like an introduction
+and nothing tells where the quoted text ends, the mail is not attributed at all
+(`Mail.why`).
 """
 
 import codecs
