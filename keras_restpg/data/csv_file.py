@@ -3,7 +3,9 @@
 import codecs
 import csv
 import io
+from collections.abc import Iterator
 
+from keras_restpg._types import Path
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 
@@ -11,7 +13,7 @@ from keras_restpg.errors import InputError
 _FIELD = 1 << 28
 
 
-def rows(path):
+def rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV or TSV file whose first line names the columns.
 
     Columns stand between commas, between semicolons where the first line has

@@ -1,6 +1,7 @@
 """Rows of a data set on the Hugging Face hub."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from keras_restpg.errors import InputError
 
@@ -49,7 +50,9 @@ def download(name: str, configs: Sequence[str]) -> str:
         ) from error
 
 
-def rows(name, config, split, stream):
+def rows(
+    name: str, config: str, split: str, stream: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of one configuration and split.
 
     Args:

@@ -8,14 +8,16 @@ out (`hold_out`).
 
 import dataclasses
 import functools
-import hashlib
 import json
 import warnings
+from collections.abc import Callable, Mapping, Sequence
 
+from keras_restpg._types import Path
 from keras_restpg.data import csv_file, dates, reading
 from keras_restpg.data.longlamp import SPLITS
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
+from keras_restpg.seeds import draw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,12 @@ class Columns:
     document: str = ""
 
 
-def load_jsonl(path, columns=None, task="own", date_format=""):
+def load_jsonl(
+    path: Path,
+    columns: Columns | None = None,
+    task: str = "own",
+    date_format: str = "",
+) -> list[Example]:
     """Examples of a file; `load_csv` and `load_parquet` are the same.
 
     Args:
@@ -97,7 +104,13 @@ def load_jsonl(path, columns=None, task="own", date_format=""):
 load_csv = load_parquet = load_jsonl
 
 
-def load_documents(path, user="user", text="text", date="", date_format=""):
+def load_documents(
+    path: Path,
+    user: str = "user",
+    text: str = "text",
+    date: str = "",
+    date_format: str = "",
+) -> dict[str, tuple[Document, ...]]:
     """Users' documents from a file with one document a row.
 
     Args:
@@ -135,8 +148,15 @@ def load_documents(path, user="user", text="text", date="", date_format=""):
 
 
 def hold_out(
-    users, prompt, task="own", least=2, date_format="", most=1, words=0, past=0
-):
+    users: Mapping[str, Sequence[Document]],
+    prompt: Callable[[Document], str],
+    task: str = "own",
+    least: int = 2,
+    date_format: str = "",
+    most: int = 1,
+    words: int = 0,
+    past: int = 0,
+) -> list[Example]:
     """Examples whose expected output is one of a user's last documents.
 
     What is older than it is the profile: nothing later is ever known.
@@ -192,7 +212,11 @@ def _oldest_first(documents, date_format):
     return tuple(sorted(documents, key=moment))
 
 
-def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
+def split_by_user(
+    examples: Sequence[Example],
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> dict[str, list[Example]]:
     """`{"train", "val", "test"}`, no user in two of them.
 
     A user's split depends on the user's name alone, as long as every split
@@ -223,7 +247,10 @@ def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
     return splits
 
 
-def split_by_time(examples, shares=(0.8, 0.1, 0.1)):
+def split_by_time(
+    examples: Sequence[Example],
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
+) -> dict[str, list[Example]]:
     """`{"train", "val", "test"}`, of each user the newest for testing.
 
     For one person or a few: who is tested was trained on, and what is tested
@@ -265,8 +292,7 @@ def _check_shares(shares):
 
 def _draw(user, seed):
     """A number from 0 to 1 that depends on the user's name and the seed."""
-    name = f"{seed}/{user}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.sha256(name).digest()[:7], "big") / 2**56
+    return int.from_bytes(draw(seed, user)[:7], "big") / 2**56
 
 
 def _without_gaps(places, shares):

@@ -15,7 +15,10 @@ import math
 import pathlib
 import re
 import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, cast
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 
 FORMATS = (".jsonl", ".ndjson", ".json", ".parquet")
@@ -26,7 +29,7 @@ _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def suffix(path):
+def suffix(path: Path) -> str:
     """A file's kind, such as `.jsonl`, also of `rows.jsonl.gz`."""
     path = pathlib.Path(path)
     if path.suffix.lower() == ".gz":
@@ -34,7 +37,7 @@ def suffix(path):
     return path.suffix.lower()
 
 
-def stem(path):
+def stem(path: Path) -> str:
     """A file's name without its kind: `rows` of `rows.jsonl.gz`."""
     path = pathlib.Path(path)
     if path.suffix.lower() == ".gz":
@@ -43,7 +46,7 @@ def stem(path):
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """A file's bytes as a stream, those of a `.gz` file unpacked.
 
     Raises:
@@ -55,7 +58,7 @@ def opened(path):
     packed = path.suffix.lower() == ".gz"
     try:
         with gzip.open(path) if packed else open(path, "rb") as file:
-            yield file
+            yield cast(IO[bytes], file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
             f"{path}: not a .gz file, or a damaged one ({error})."
@@ -64,7 +67,7 @@ def opened(path):
         raise InputError(f"{path}: {error.strerror}.") from None
 
 
-def objects(path):
+def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a `.jsonl`, `.ndjson`, `.json` or `.parquet` file.
 
     A `.json` file is an array of objects, or an object a line. All but
@@ -98,7 +101,36 @@ def objects(path):
         raise InputError(f"{path}: the file is empty.")
 
 
-def text_of(row, field, where):
+def by_id(
+    rows: Iterable[tuple[str, str, Any]],
+    path: Path,
+    wanted: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """`{id: value}` of `(where, id, value)` rows, in their order.
+
+    Raises:
+        InputError: an id is there twice; or, with `wanted`, a dict by id, it
+            is none of those or one of those is missing.
+    """
+    found = {}
+    for where, key, value in rows:
+        if wanted is not None and key not in wanted:
+            raise InputError(f"{where}: no example has the id {key!r}")
+        if key in found:
+            raise InputError(f"{where}: the id {key!r} was there before")
+        found[key] = value
+    wanted = wanted or {}
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} of {len(wanted)} examples are not in it, "
+            f"first {missing[0]!r}. Add a row for each, or leave these "
+            "examples out."
+        )
+    return found
+
+
+def text_of(row: Mapping[str, Any], field: str, where: str) -> str:
     """A field's text; numbers and dates become text, as LongLaMP's types vary.
 
     Raises:
@@ -121,7 +153,9 @@ def text_of(row, field, where):
     return str(value)
 
 
-def text_or(row, field, where, default=""):
+def text_or(
+    row: Mapping[str, Any], field: str, where: str, default: str = ""
+) -> str:
     """As `text_of`, but `default` where the field is missing or null."""
     if row.get(field) is None:
         return default
@@ -193,7 +227,7 @@ class _Text:
     def peek(self):
         """The next character that is no space; at the end of the file none."""
         while True:
-            self.start = _SPACE.match(self.buffer, self.start).end()
+            self.start = next(_SPACE.finditer(self.buffer, self.start)).end()
             if self.start < len(self.buffer) or not self._read(_BLOCK):
                 return self.buffer[self.start : self.start + 1]
 
