@@ -19,6 +19,7 @@ _PUBLIC = {
     "DenseRetriever": "retrieval",
     "Document": "records",
     "Example": "records",
+    "GemmaParallel": "backend.layout",
     "InputError": "errors",
     "LLMJudge": "rewards",
     "PersonalizedWriter": "run.writer",
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from keras_restpg import records as records
     from keras_restpg import retrieval as retrieval
     from keras_restpg import rewards as rewards
+    from keras_restpg.backend.layout import GemmaParallel as GemmaParallel
     from keras_restpg.errors import InputError as InputError
     from keras_restpg.identity import named as named
     from keras_restpg.model.engine import Sampling as Sampling

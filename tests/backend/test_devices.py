@@ -37,8 +37,8 @@ def one():
     [
         ("gemma1-multi-query", "data"),
         ("gemma1-multi-query", "mesh"),
-        ("gemma3", "sharded"),
-        ("gemma3", "tensor"),
+        pytest.param("gemma3", "sharded", marks=pytest.mark.slow),
+        pytest.param("gemma3", "tensor", marks=pytest.mark.slow),
     ],
 )
 def test_equals_one_device(kind, distribution, one):
@@ -46,6 +46,6 @@ def test_equals_one_device(kind, distribution, one):
         one[kind] = outcome(kind, "one")
     expected, found = one[kind], outcome(kind, distribution)
     assert found["tokens"] == expected["tokens"]
-    for name in ("loss", "weights", "scores"):
+    for name in ("scores", "loss", "weights"):
         for a, b in zip(found[name], expected[name], strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
