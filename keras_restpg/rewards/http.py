@@ -5,7 +5,7 @@ The prompt is Figure 6; how a score follows from the reply stands in
 
 - A server's tokenizer may read control symbols in text, such as
   `<end_of_turn>`, as control tokens, which no client can prevent. A space is
-  put after the first character of such symbols.
+  put after the bracket of all that may be one (`model/text.py`).
 - It refuses what its model can't hold. Prompt, expected output and answer are
   cut to `max_characters` each.
 """
@@ -16,7 +16,7 @@ import json
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
-from keras_restpg.model.text import CONTROL
+from keras_restpg.model.text import break_symbols
 from keras_restpg.rewards import http_client, http_reply
 from keras_restpg.rewards.reward import Judgement, Judging, check_aligned
 from keras_restpg.store.cache import Cache
@@ -183,7 +183,7 @@ class HTTPJudge(Judging):
     def _plain(self, text):
         """The beginning of a text, without control symbols or surrogates."""
         text = text[: self.max_characters]
-        text = CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+        text = break_symbols(text)
         return text.encode("utf-8", "replace").decode("utf-8")
 
     def _key(self, body):

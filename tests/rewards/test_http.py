@@ -635,7 +635,7 @@ def test_any_answer_is_asked_and_any_reply_is_scored():
     rng = random.Random(1)
     for text in random_texts(FUZZ):
         content = reward._body(EXAMPLE, text)["messages"][0]["content"]
-        assert not http_judge.CONTROL.search(content)
+        assert "<end_of_turn>" not in content and "</s>" not in content
         content.encode("utf-8")
         spoken = Reply(text.strip()).judgement()
         assert spoken.unjudged or spoken.score in SCORES
