@@ -10,7 +10,6 @@ The prompt is Figure 6; how a score follows from the reply stands in
   cut to `max_characters` each.
 """
 
-import dataclasses
 import hashlib
 import json
 
@@ -24,7 +23,7 @@ from keras_restpg.store.cache import Cache
 # Bytes of a reply beyond which nothing is read: a judge's have some thousands,
 # and each token with its 20 alternatives at most this many.
 _REPLY_BYTES = 1 << 20
-_TOKEN_BYTES = 1 << 13
+_TOKEN_BYTES = 1 << 12
 
 
 class HTTPJudge(Judging):
@@ -192,18 +191,13 @@ class HTTPJudge(Judging):
         return hashlib.sha256(asked.encode()).hexdigest()
 
     def _read(self, reply):
-        """The `Reply` of a server's JSON, its words without secrets."""
+        """The `Reply` of a server's JSON."""
         try:
-            found = http_reply.read(reply["choices"][0], self.logprobs)
+            return http_reply.read(reply["choices"][0], self.logprobs)
         except (KeyError, IndexError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{self.client.url} replied without what was asked for "
                 f"({error!r}). If it gives no log-probabilities, use "
                 "`logprobs=False`. Received: "
-                f"{self.client.redact(json.dumps(reply))[:300]}"
+                f"{json.dumps(reply)[:300]}"
             ) from error
-        return dataclasses.replace(
-            found,
-            text=self.client.redact(found.text),
-            before=self.client.redact(found.before),
-        )

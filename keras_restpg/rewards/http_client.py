@@ -12,12 +12,14 @@ import json
 import logging
 import math
 import random
+import socket
 import ssl
 import threading
 import urllib.parse
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import httpx
 
 from keras_restpg.errors import InputError
@@ -29,8 +31,10 @@ _SAID = 500
 # What is shorter hides nothing, and stands in too many words.
 _SHORTEST_SECRET = 4
 
-# At INFO it writes the address of each request, its password included.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# At INFO the one writes the address of each request, its password included,
+# and at DEBUG the other all headers of a reply.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class Client:
@@ -39,7 +43,8 @@ class Client:
     Args:
         url: http or https. Without a path `/v1/chat/completions` is added;
             to any other path `/chat/completions`, unless it ends so.
-        api_key: sent as a bearer token where given.
+        api_key: sent as a bearer token where given; as `api-key` to an
+            address with `?api-version=…`, which is Azure's.
         timeout: seconds for each request, from the connection to the last
             byte of the reply.
         retries: how often to try again.
@@ -94,7 +99,13 @@ class Client:
         key = _key(api_key or "")
         self._secrets = _secrets(parts, key)
         if key:
-            self._headers["Authorization"] = f"Bearer {key}"
+            # Azure's addresses with a version take a key by another name.
+            azure = "api-version" in urllib.parse.parse_qs(parts.query)
+            self._headers |= (
+                {"api-key": key}
+                if azure
+                else {"Authorization": f"Bearer {key}"}
+            )
             # A user in the address would take the key's place.
             self._address = _without_user(self._address)
 
@@ -205,6 +216,8 @@ class Client:
             data += part
             if len(data) > self.largest:
                 break
+            # Many small parts may have come at once: is there time left?
+            await anyio.lowlevel.checkpoint()
         return bytes(data)
 
     def _failure(self, got, said):
@@ -228,7 +241,9 @@ class Client:
                 f"its reply has more than {self.largest / 2**20:g} MiB"
             )
         try:
-            reply = json.loads(data.decode("utf-8"), parse_constant=_constant)
+            reply = self._redacted(
+                json.loads(data.decode("utf-8"), parse_constant=_constant)
+            )
         except (ValueError, RecursionError) as error:
             raise _Again(
                 f"its reply is not JSON ({error}; it begins with "
@@ -238,9 +253,20 @@ class Client:
             raise self._error(reply["error"])
         return reply
 
+    def _redacted(self, value):
+        """JSON without secrets, however it spelled them."""
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, list):
+            return [self._redacted(each) for each in value]
+        if isinstance(value, dict):
+            items = value.items()
+            return {self.redact(k): self._redacted(v) for k, v in items}
+        return value
+
     def _error(self, error):
         """Gateways report failures of who is behind them with status 200."""
-        said = self._words(json.dumps(error).encode())
+        said = json.dumps(error)[:_SAID]
         if isinstance(error, dict) and error.get("code") in _AGAIN:
             return _Again(f"it replied with an error: {said}")
         return InputError(f"{self.url} replied with an error: {said}")
@@ -304,10 +330,18 @@ def _shown(url):
 
 
 def _is_this_machine(host):
+    host = host.rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
     try:
         address = ipaddress.ip_address(host)
+        address = getattr(address, "ipv4_mapped", None) or address
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        try:
+            # Older spellings, such as 127.1.
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except OSError:
+            return False
     return address.is_loopback or address.is_unspecified
 
 

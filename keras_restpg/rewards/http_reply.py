@@ -157,7 +157,8 @@ def _answer(content, answer):
     texts = [_text(each["token"]) for each in content]
     whole = "".join(texts)
     ends = [match.end() for match in _THOUGHT_END.finditer(whole)]
-    begin = max(ends[-1] if ends else 0, whole.rfind(answer) if answer else 0)
+    begin = whole.rfind(answer[:_SAID]) if answer else 0
+    begin = max(begin, ends[-1] if ends else 0)
     first, end = 0, 0
     while first < len(texts) and end + len(texts[first]) <= begin:
         end += len(texts[first])
