@@ -8,7 +8,9 @@ Deviation: the paper leaves p of the nucleus open; it is 0.95 here.
 """
 
 import dataclasses
+import json
 import math
+import typing
 from typing import Any
 
 from keras_restpg.errors import InputError
@@ -21,10 +23,14 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     even: bool = False,
+    without: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field with its meaning and what it accepts (inclusive)."""
     rule = {"choices": choices, "low": low, "high": high, "even": even}
-    return dataclasses.field(default=default, metadata=rule | {"about": about})
+    rule |= {"without": without, "about": about}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=rule)
+    return dataclasses.field(default=default, metadata=rule)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,20 +90,33 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is float and type(value) is int:
-                value = float(value)
-                object.__setattr__(self, field.name, value)
-            must = requirement(field.type, field.metadata, value)
-            if must:
-                raise InputError(
-                    f"Settings.{field.name} must be {must}. Received: {value!r}"
-                )
+        check(self)
+
+
+def check(settings: Any) -> None:
+    """Raises InputError for a value that its field does not accept.
+
+    Args:
+        settings: a dataclass whose fields are made by `setting`; whole
+            numbers become floats where its fields are.
+    """
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if field.type is float and type(value) is int:
+            value = float(value)
+            object.__setattr__(settings, field.name, value)
+        must = requirement(field.type, field.metadata, value)
+        if must:
+            raise InputError(
+                f"{type(settings).__name__}.{field.name} must be {must}. "
+                f"Received: {value!r:.200}"
+            )
 
 
 def requirement(kind: Any, rule: Any, value: Any) -> str | None:
     """What a setting must be where `value` is not it, else None."""
+    if typing.get_origin(kind) is dict:
+        return _table(rule, value)
     if type(value) is not kind:
         return f"of type {kind.__name__}"
     choices, low, high = map(rule.get, ("choices", "low", "high"))
@@ -114,4 +133,18 @@ def requirement(kind: Any, rule: Any, value: Any) -> str | None:
         return "a finite number"
     if kind is int and value.bit_length() > 63:
         return "below 2**63, as all of TOML's integers are"
+    return None
+
+
+def _table(rule, value):
+    """As `requirement`, for names and JSON values."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    if type(value) is not dict or not all(isinstance(k, str) for k in value):
+        return "a table of texts, numbers, true, false, lists and tables"
+    others = [name for name in rule.get("without", ()) if name in value]
+    if others:
+        return f"a table without {others[0]!r}, which is set elsewhere"
     return None

@@ -30,7 +30,12 @@ _WORDS = 750
 
 
 def load_longlamp(
-    config, split="train", source=None, limit=0, template="paper"
+    config,
+    split="train",
+    source=None,
+    limit=0,
+    template="paper",
+    date_format="",
 ):
     """The examples of one configuration and split, a list of `Example`.
 
@@ -46,6 +51,8 @@ def load_longlamp(
         limit: the most examples; 0 is all.
         template: whose prompts the examples are for, `"paper"` or
             `"benchmark"`.
+        date_format: how all dates are written, as for `strptime`; empty: in
+            any form that `dates.parse` reads.
 
     Raises:
         InputError: no such file, split or template, or a row that does not
@@ -56,11 +63,18 @@ def load_longlamp(
     examples = load_longlamp("topic_writing_user", "val", limit=100)
     ```
     """
-    return list(stream_longlamp(config, split, source, limit, template))
+    return list(
+        stream_longlamp(config, split, source, limit, template, date_format)
+    )
 
 
 def stream_longlamp(
-    config, split="train", source=None, limit=0, template="paper"
+    config,
+    split="train",
+    source=None,
+    limit=0,
+    template="paper",
+    date_format="",
 ):
     """As `load_longlamp`, one example at a time.
 
@@ -82,7 +96,7 @@ def stream_longlamp(
         if limit and number >= limit:
             return
         name = f"{config}-{split}-{number}"
-        example = to_example(row, name, config, where, template)
+        example = to_example(row, name, config, where, template, date_format)
         if example.id in seen:
             raise InputError(
                 f"{where}: the id {example.id!r} was there before. Give each "
@@ -92,7 +106,9 @@ def stream_longlamp(
         yield example
 
 
-def load_folder(folder, split, tasks=(), limit=0, template="paper"):
+def load_folder(
+    folder, split, tasks=(), limit=0, template="paper", date_format=""
+):
     """The examples of all tasks in a folder of `<task>_<split>` files.
 
     Args:
@@ -100,7 +116,7 @@ def load_folder(folder, split, tasks=(), limit=0, template="paper"):
         split: `"train"`, `"val"` or `"test"`.
         tasks: names of tasks; empty: all that have such a file.
         limit: the most examples a task; 0 is all.
-        template: as for `load_longlamp`.
+        template, date_format: as for `load_longlamp`.
 
     Returns:
         list of `Example`, tasks in order of their names.
@@ -118,7 +134,9 @@ def load_folder(folder, split, tasks=(), limit=0, template="paper"):
         )
     found = {}
     for name in names:
-        for example in stream_longlamp(name, split, folder, limit, template):
+        for example in stream_longlamp(
+            name, split, folder, limit, template, date_format
+        ):
             first = found.setdefault(example.id, example)
             if first is not example:
                 raise InputError(
@@ -148,7 +166,7 @@ def tasks_of(folder, split):
     )
 
 
-def to_example(row, name, task, where, template="paper"):
+def to_example(row, name, task, where, template="paper", date_format=""):
     """One row as an `Example`.
 
     Args:
@@ -156,7 +174,7 @@ def to_example(row, name, task, where, template="paper"):
         name: the example's id where the row has none.
         task: the task's name in reports.
         where: file and line, for messages.
-        template: as for `load_longlamp`.
+        template, date_format: as for `load_longlamp`.
 
     Raises:
         InputError: a field is missing, empty or of another type.
@@ -171,7 +189,12 @@ def to_example(row, name, task, where, template="paper"):
     prompt = _filled(row, "input", where)
     documents = tuple(
         _document(
-            item, kind, f"{where}, profile item {number}", number, template
+            item,
+            kind,
+            f"{where}, profile item {number}",
+            number,
+            template,
+            date_format,
         )
         for number, item in enumerate(profile, 1)
     )
@@ -213,7 +236,7 @@ def _filled(row, field, where):
     return text
 
 
-def _document(item, kind, where, number, template):
+def _document(item, kind, where, number, template, date_format):
     if not isinstance(item, dict):
         raise InputError(f"{where}: must be an object. Received: {item!r:.80}")
     nulls = {f for f in kind.fields if f in item and item[f] is None}
@@ -235,7 +258,7 @@ def _document(item, kind, where, number, template):
         text=shown,
         id=reading.text_or(item, "id", where, str(number)),
         search_text=search_text,
-        date=dates.text_or(item, kind.date, where),
+        date=dates.text_or(item, kind.date, where, date_format),
     )
 
 

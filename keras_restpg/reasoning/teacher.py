@@ -80,7 +80,7 @@ class Teacher:
         self,
         generate,
         max_copied=0.2,
-        attempts=4,
+        attempts=3,
         max_prompt_tokens=None,
         count_tokens=None,
     ):

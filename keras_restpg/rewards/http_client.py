@@ -14,7 +14,6 @@ import math
 import random
 import socket
 import ssl
-import threading
 import urllib.parse
 
 import anyio
@@ -23,11 +22,19 @@ import anyio.lowlevel
 import httpx
 
 from keras_restpg.errors import InputError
+from keras_restpg.rewards.http_settings import Connection
+
+# What `read` and `refused` of a question give where it is to be put again.
+AGAIN = object()
 
 _AGAIN = (408, 429, 500, 502, 503, 504, 529)
+# Those with which servers say what of a request they don't take; the 500 is
+# that of a prompt which is too long.
+_TELLING = (400, 403, 413, 422, 500, 501)
 _LONGEST_WAIT = 60.0
-# Characters of a server's words in a message.
+# Characters of a server's words: in a message, and that are looked at.
 _SAID = 500
+_UNDERSTOOD = 4000
 # What is shorter hides nothing, and stands in too many words.
 _SHORTEST_SECRET = 4
 
@@ -45,53 +52,25 @@ class Client:
             to any other path `/chat/completions`, unless it ends so.
         api_key: sent as a bearer token where given; as `api-key` to an
             address with `?api-version=…`, which is Azure's.
-        timeout: seconds for each request, from the connection to the last
-            byte of the reply.
-        retries: how often to try again.
-        backoff: seconds before the first retry, doubled for each further.
-        concurrency: requests under way at once.
-        largest: bytes of a reply; one that is larger is not read to its end.
+        connection: a `Connection`.
 
     Attributes:
         url: the address as messages show it: without user and query.
 
     Raises:
-        InputError: another kind of address, or a setting out of its range.
+        InputError: another kind of address, or a key that is none.
     """
 
-    def __init__(
-        self,
-        url,
-        api_key=None,
-        timeout=60.0,
-        retries=4,
-        backoff=1.0,
-        concurrency=8,
-        largest=1 << 20,
-    ):
+    def __init__(self, url, api_key=None, connection=None):
         if not _is_address(url):
             raise InputError(
                 "A judge's address must begin with http:// or https:// and "
                 f"name a host. Received: {_shown(url)}"
             )
-        if not 0 < timeout <= threading.TIMEOUT_MAX:
-            raise InputError(
-                f"A judge's `timeout` must be above 0. Received: {timeout}"
-            )
-        if retries < 0 or not 0 <= backoff < math.inf or concurrency < 1:
-            raise InputError(
-                "`retries` and `backoff` must not be negative, `concurrency` "
-                f"must be at least 1. Received: retries={retries}, "
-                f"backoff={backoff}, concurrency={concurrency}"
-            )
         parts = urllib.parse.urlsplit(url)
         self._address = _endpoint(parts)
         self.url = _shown(self._address)
-        self.timeout = timeout
-        self.retries = retries
-        self.backoff = backoff
-        self.concurrency = concurrency
-        self.largest = largest
+        self.connection = connection or Connection()
         self._headers = {
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",
@@ -109,24 +88,28 @@ class Client:
             # A user in the address would take the key's place.
             self._address = _without_user(self._address)
 
-    def post_all(self, bodies, read, done):
-        """Posts all of `bodies`; a failure or Ctrl-C ends it at once.
+    def post_all(self, questions, done):
+        """Posts all questions; a failure or Ctrl-C ends it at once.
 
         Args:
-            bodies: `{key: what is sent as JSON}`.
-            read: from a reply's JSON to what is wanted of it. A ValueError
-                of it means that another reply may be better; an InputError
-                that none will be.
+            questions: `{key: question}`, an object with `body()`, what is
+                sent as JSON; `read(body, reply)`, from a reply's JSON to what
+                is wanted of it; `refused(body, said, passes)`, what a refusal
+                comes to, None where it is not understood; and `largest`: no
+                reply of more bytes is read. `read` and `refused` may give
+                `AGAIN`: the question has another body now. A ValueError of
+                `read` means that another reply may be better; an InputError
+                that none will be, and what it is.
             done: called as `done(key, wanted)` when a reply has come, one
                 call at a time.
 
         Raises:
             InputError: the server can't be reached after all retries,
-                refuses a request, or replies with nothing of use.
+                refuses a question, or replies with nothing of use.
         """
         # A thread of its own: a notebook's has an event loop already.
         with anyio.from_thread.start_blocking_portal() as portal:
-            portal.call(self._post_all, bodies, read, done)
+            portal.call(self._post_all, questions, done)
 
     def redact(self, text):
         """A text without what the key and the address keep secret."""
@@ -134,19 +117,21 @@ class Client:
             text = text.replace(secret, "[hidden]")
         return text
 
-    async def _post_all(self, bodies, read, done):
-        waiting = iter(bodies.items())
+    async def _post_all(self, questions, done):
+        waiting = iter(questions.items())
 
         async def work(http):
-            for key, body in waiting:
-                done(key, await self._post(http, body, read))
+            for key, question in waiting:
+                done(key, await self._post(http, question))
 
+        workers = min(self.connection.concurrency, len(questions))
         try:
             async with self._open() as http, anyio.create_task_group() as group:
-                for _ in range(min(self.concurrency, len(bodies))):
+                for _ in range(workers):
                     group.start_soon(work, http)
         except BaseExceptionGroup as failures:
-            # One of them; the tasks beside it were cancelled.
+            # One of them, without what caused it: that may hold the key. The
+            # tasks beside it were cancelled.
             raise failures.exceptions[0] from None
 
     def _open(self):
@@ -158,7 +143,9 @@ class Client:
                 follow_redirects=False,
                 verify=ssl.create_default_context(),
                 trust_env=not _is_this_machine(host),
-                limits=httpx.Limits(max_connections=self.concurrency),
+                limits=httpx.Limits(
+                    max_connections=self.connection.concurrency
+                ),
             )
         # A proxy that httpx does not know, or needs a package for.
         except (ImportError, ValueError) as error:
@@ -168,89 +155,100 @@ class Client:
                 "judge's host to NO_PROXY."
             ) from error
 
-    async def _post(self, http, body, read):
-        for attempt in range(self.retries + 1):
+    async def _post(self, http, question):
+        attempt = 0
+        while True:
             try:
-                return await self._once(http, body, read)
-            except _Again as failure:
-                if attempt == self.retries:
+                found = await self._once(http, question)
+            except _Failure as failure:
+                if not failure.passes:
+                    raise InputError(f"{self.url} {failure}") from failure
+                if attempt == self.connection.retries:
                     raise InputError(
                         f"{self.url} did not answer after {attempt + 1} "
                         f"tries: {failure}. Is the server running, and is "
                         "this its address?"
                     ) from failure
                 await anyio.sleep(self._wait(attempt, failure.after))
+                attempt += 1
+            else:
+                if found is not AGAIN:
+                    return found
 
-    async def _once(self, http, body, read):
+    async def _once(self, http, question):
+        body = question.body()
         got, said = None, None
         try:
-            with anyio.fail_after(self.timeout):
+            with anyio.fail_after(self.connection.timeout):
                 sent = json.dumps(body).encode()
                 async with http.stream(
                     "POST", self._address, content=sent
                 ) as got:
-                    said = await self._bytes(got)
+                    said = await _bytes(got, question.largest)
         except (OSError, httpx.HTTPError) as error:
             late = isinstance(error, TimeoutError)
             why = (
                 "timed out" if late else self.redact(str(error) or repr(error))
             )
             if got is None or got.is_success:
-                raise _Again(why) from error
+                raise _again(why) from error
             said = f"its reason can't be read ({why})".encode()
-        if not got.is_success:
-            raise self._failure(got, said)
         try:
-            return read(self._parsed(said))
-        except InputError:
-            raise
+            if not got.is_success:
+                raise self._failure(got, said)
+            reply = self._parsed(said, question.largest)
+            return self._read(question, body, reply)
+        except _Failure as failure:
+            found = failure.said and question.refused(
+                body, failure.said, failure.passes
+            )
+            if not found:
+                raise
+            return found
+
+    def _read(self, question, body, reply):
+        try:
+            return question.read(body, reply)
+        except InputError as error:
+            raise InputError(
+                f"{self.url} replied {error}. Received: "
+                f"{json.dumps(reply)[:300]}"
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise _Again(
+            raise _again(
                 f"its reply is of no use ({self.redact(str(error))})"
             ) from error
 
-    async def _bytes(self, got):
-        """The body, or its beginning where it is too large."""
-        data = bytearray()
-        async for part in got.aiter_raw():
-            data += part
-            if len(data) > self.largest:
-                break
-            # Many small parts may have come at once: is there time left?
-            await anyio.lowlevel.checkpoint()
-        return bytes(data)
-
     def _failure(self, got, said):
         """What follows from a status that is not 2xx."""
-        said = self._words(said)
-        if got.status_code in _AGAIN:
+        words, status = self._words(said), got.status_code
+        told = words if status in _TELLING else ""
+        if status in _AGAIN:
             after = got.headers.get("Retry-After")
-            return _Again(f"status {got.status_code}: {said}", after)
+            return _again(f"status {status}: {words[:_SAID]}", after, told)
         if place := got.headers.get("Location"):
             place = self.redact(_shown(place))
-            said = f"it points to {place}. Give the server's own address"
-        return InputError(
-            f"{self.url} refused the request with status {got.status_code}: "
-            f"{said}"
+            words = f"it points to {place}. Give the server's own address"
+        return _Failure(
+            f"refused the request with status {status}: {words[:_SAID]}",
+            said=told,
         )
 
-    def _parsed(self, data):
+    def _parsed(self, data, largest):
         """A reply's JSON; NaN and Infinity are none."""
-        if len(data) > self.largest:
-            raise _Again(
-                f"its reply has more than {self.largest / 2**20:g} MiB"
-            )
+        if len(data) > largest:
+            raise _again(f"its reply has more than {largest / 2**20:g} MiB")
         try:
             reply = self._redacted(
                 json.loads(data.decode("utf-8"), parse_constant=_constant)
             )
         except (ValueError, RecursionError) as error:
-            raise _Again(
+            raise _again(
                 f"its reply is not JSON ({error}; it begins with "
                 f"{self._words(data)[:80]!r})"
             ) from error
         if isinstance(reply, dict) and reply.get("error"):
-            raise self._error(reply["error"])
+            raise _error(reply["error"])
         return reply
 
     def _redacted(self, value):
@@ -264,16 +262,9 @@ class Client:
             return {self.redact(k): self._redacted(v) for k, v in items}
         return value
 
-    def _error(self, error):
-        """Gateways report failures of who is behind them with status 200."""
-        said = json.dumps(error)[:_SAID]
-        if isinstance(error, dict) and error.get("code") in _AGAIN:
-            return _Again(f"it replied with an error: {said}")
-        return InputError(f"{self.url} replied with an error: {said}")
-
     def _words(self, data):
         """The beginning of what a server said; redacted before it is cut."""
-        return self.redact(data.decode("utf-8", "replace"))[:_SAID]
+        return self.redact(data.decode("utf-8", "replace"))[:_UNDERSTOOD]
 
     def _wait(self, attempt, after):
         """Seconds: what the server says, else doubled, with some jitter."""
@@ -284,16 +275,52 @@ class Client:
         # A date, "nan", or nothing.
         if math.isnan(seconds):
             jitter = random.uniform(0.5, 1.0)
-            seconds = self.backoff * 2 ** min(attempt, 30) * jitter
+            seconds = self.connection.backoff * 2 ** min(attempt, 30) * jitter
         return min(max(seconds, 0.0), _LONGEST_WAIT)
 
 
-class _Again(Exception):
-    """A failure that may pass."""
+class _Failure(Exception):
+    """A request that came to nothing.
 
-    def __init__(self, message, after=None):
+    Attributes:
+        passes: whether another try may do better.
+        after: seconds that the server wants to have until then, as it has it.
+        said: the server's words, where they may say what it doesn't take.
+    """
+
+    def __init__(self, message, passes=False, after=None, said=""):
         super().__init__(message)
+        self.passes = passes
         self.after = after
+        self.said = said
+
+
+def _again(message, after=None, said=""):
+    return _Failure(message, True, after, said)
+
+
+def _error(error):
+    """Gateways report failures of who is behind them with status 200."""
+    words = json.dumps(error, ensure_ascii=False)
+    code = error.get("code") if isinstance(error, dict) else None
+    passes = code in _AGAIN
+    return _Failure(
+        f"{'it ' if passes else ''}replied with an error: {words[:_SAID]}",
+        passes,
+        said="" if passes and code not in _TELLING else words[:_UNDERSTOOD],
+    )
+
+
+async def _bytes(got, largest):
+    """The body, or its beginning where it is too large."""
+    data = bytearray()
+    async for part in got.aiter_raw():
+        data += part
+        if len(data) > largest:
+            break
+        # Many small parts may have come at once: is there time left?
+        await anyio.lowlevel.checkpoint()
+    return bytes(data)
 
 
 def _is_address(url):

@@ -65,14 +65,18 @@ class Reply:
             log-probability}]`, what the server chose and its most probable
             tokens there; None where no log-probabilities were asked for or
             there is no answer.
+        unread: why the server did not read the question; empty where it did.
     """
 
     text: str
     before: str = ""
     tokens: list | None = None
+    unread: str = ""
 
     def judgement(self):
         """The `Judgement` that follows; perhaps that there is none."""
+        if self.unread:
+            return no_judgement(self.unread)
         if self.tokens is not None:
             return judgement_of(criteria_log_probs(self.tokens), self.text)
         if not self.text:

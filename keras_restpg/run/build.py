@@ -5,7 +5,6 @@ computed.
 """
 
 import dataclasses
-import os
 import pathlib
 
 import keras
@@ -23,8 +22,6 @@ from keras_restpg.store.stage import BASE
 from keras_restpg.training.base import train_base
 
 SCRATCH = "scratch"
-# Environment variable with the key that a judge's server asks for.
-API_KEY = "KERAS_RESTPG_API_KEY"
 
 
 def load_splits(recipe, progress):
@@ -50,7 +47,14 @@ def load_splits(recipe, progress):
         "test": data.max_test,
     }
     splits = {
-        split: load_folder(data.folder, split, data.tasks, limit, data.template)
+        split: load_folder(
+            data.folder,
+            split,
+            data.tasks,
+            limit,
+            data.template,
+            data.date_format,
+        )
         for split, limit in limits.items()
     }
     if data.scrub:
@@ -137,7 +141,7 @@ def make_retriever(recipe, folder=None):
     if settings.method == "random":
         return retrieval.Random(recipe.seed)
     if settings.method == "most_recent":
-        return retrieval.MostRecent()
+        return retrieval.MostRecent(recipe.data.date_format)
     return retrieval.BM25()
 
 
@@ -164,20 +168,10 @@ def make_reward(recipe, folder=None):
     if settings.kind == "judge":
         return rewards.LLMJudge(load_preset(settings.preset, "bfloat16"))
     if settings.kind == "http":
-        if not settings.url or not settings.model:
-            raise InputError(
-                "reward.kind 'http' needs reward.url, the server's address, "
-                "and reward.model, the model's name there."
-            )
-        return rewards.HTTPJudge(
-            settings.url,
-            settings.model,
-            api_key=os.environ.get(API_KEY),
-            timeout=settings.timeout,
-            retries=settings.retries,
-            cache=_local(folder, "replies.sqlite3"),
-        )
-    reward = rewards.RougeReward(settings.kind)
+        from keras_restpg.run.server import http_judge
+
+        return http_judge(settings, _local(folder, "replies.sqlite3"))
+    reward = rewards.RougeReward(settings.kind, tokenizer=settings.tokenizer)
     if not settings.cutoffs:
         return reward
     try:

@@ -14,6 +14,7 @@ import tomllib
 import typing
 
 from keras_restpg.errors import InputError
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.settings import Settings, requirement, setting
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
@@ -26,10 +27,26 @@ _REPR.maxstring = _REPR.maxother = 200
 
 def _of(name):
     """A field that is one of `Settings`, with its default and range."""
-    field = next(f for f in dataclasses.fields(Settings) if f.name == name)
+    return _field(Settings, name, of=name)
+
+
+def _field(cls, name, prefix="", **metadata):
+    """A field that is one of a class's, with its default and range."""
+    field = next(f for f in dataclasses.fields(cls) if f.name == name)
+    metadata["about"] = prefix + field.metadata["about"]
     return dataclasses.field(
-        default=field.default, metadata={**field.metadata, "of": name}
+        default=field.default,
+        default_factory=field.default_factory,
+        metadata={**field.metadata, **metadata},
     )
+
+
+def _request(name):
+    return _field(Request, name, "http: ")
+
+
+def _connection(name):
+    return _field(Connection, name, "http: ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +65,9 @@ class Data:
     )
     scrub: bool = setting(
         False, "replace e-mail addresses and phone numbers in all texts"
+    )
+    date_format: str = setting(
+        "", "how all dates are written, such as %d/%m/%Y; empty: found out"
     )
     max_train: int = setting(0, "training examples a task; 0: all", low=0)
     max_test: int = setting(0, "test examples a task; 0: all", low=0)
@@ -135,8 +155,21 @@ class Reward:
     )
     url: str = setting("", "http: address of an OpenAI-compatible server")
     model: str = setting("", "http: the model's name there")
-    timeout: float = setting(60.0, "http: seconds to wait for it", low=0.0)
-    retries: int = setting(4, "http: how often to ask again", low=0)
+    logprobs: bool = _request("logprobs")
+    top_logprobs: int = _request("top_logprobs")
+    max_tokens: int = _request("max_tokens")
+    tokens_field: str = _request("tokens_field")
+    max_characters: int = _request("max_characters")
+    extra_body: dict[str, typing.Any] = _request("extra_body")
+    timeout: float = _connection("timeout")
+    retries: int = _connection("retries")
+    backoff: float = _connection("backoff")
+    concurrency: int = _connection("concurrency")
+    tokenizer: str = setting(
+        "rouge",
+        "rouge: what words are, rouge-score's of a-z and 0-9 or any script's",
+        choices=("rouge", "words"),
+    )
     cutoffs: tuple[float, ...] = setting(
         (), "rouge: four values that cut it to the five scores; empty: none"
     )
@@ -290,8 +323,11 @@ def _lines(field, value):
 def _toml(value):
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        items = (f"{_toml(k)} = {_toml(v)}" for k, v in value.items())
+        return f"{{{', '.join(items)}}}"
     # JSON's escapes are TOML's too, but for DEL, which JSON leaves as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -311,7 +347,8 @@ def _value(text, old):
 def _flat(tree, prefix=""):
     flat = {}
     for name, value in tree.items():
-        if isinstance(value, dict):
+        # A section's settings may be tables themselves.
+        if isinstance(value, dict) and not prefix:
             flat |= _flat(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
@@ -417,7 +454,16 @@ def _must(hint, rule, value):
     must = requirement(hint, rule, value)
     if must is None and hint is str and not _PLAIN.fullmatch(value):
         return "text without null characters or lone surrogates"
+    if must is None and isinstance(value, dict) and not _is_toml(value):
+        return "a table that TOML can hold: without null, not too deep"
     return must
+
+
+def _is_toml(value):
+    try:
+        return tomllib.loads(f"value = {_toml(value)}")["value"] == value
+    except (ValueError, RecursionError):
+        return False
 
 
 def _shown(value):

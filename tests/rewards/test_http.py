@@ -1,7 +1,6 @@
 """The judge on a server, against real servers on loopback."""
 
 import asyncio
-import http.server
 import json
 import math
 import os
@@ -19,102 +18,14 @@ from keras_restpg.errors import InputError
 from keras_restpg.rewards import http as http_judge
 from keras_restpg.rewards import http_client
 from keras_restpg.rewards.http_reply import Reply
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.rewards.reward import SCORES
 from keras_restpg.store.cache import Cache
 from tests.rewards.records import example
 from tests.rewards.replies import listing, place, reply, silent
+from tests.rewards.servers import EXAMPLE, SEVEN, Dripping, Server, judge
 
-EXAMPLE = example()
 FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 10_000))
-
-
-SEVEN = reply(place("7", n7=0.6, n1=0.2, n5=0.1))
-
-
-class Server:
-    """Serves `replies`: `(status, body, headers)`, the last one for ever."""
-
-    def __init__(self, *replies, delay=0.0):
-        self.replies = list(replies)
-        self.delay = delay
-        self.requests, self.headers = [], []
-        self.running = self.most = 0
-        self.lock = threading.Lock()
-
-    def __enter__(self):
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                outer.serve(self)
-
-            def log_message(self, *args):
-                pass
-
-        address = ("127.0.0.1", 0)
-        self.server = http.server.ThreadingHTTPServer(address, Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(
-            target=self.server.serve_forever, args=(0.02,)
-        )
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def send(self, handler, sent):
-        handler.wfile.write(sent)
-
-    def serve(self, handler):
-        size = int(handler.headers["Content-Length"])
-        body = json.loads(handler.rfile.read(size))
-        with self.lock:
-            self.requests.append((handler.path, body))
-            self.headers.append(dict(handler.headers))
-            self.running += 1
-            self.most = max(self.most, self.running)
-            chosen = self.replies[0]
-            if len(self.replies) > 1:
-                self.replies.pop(0)
-        time.sleep(self.delay)
-        with self.lock:
-            self.running -= 1
-        status, sent, headers = (*chosen, {})[:3]
-        sent = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
-        try:
-            handler.send_response(status)
-            for name, value in headers.items():
-                handler.send_header(name, value)
-            if "Content-Length" not in headers:
-                handler.send_header("Content-Length", str(len(sent)))
-            handler.end_headers()
-            self.send(handler, sent)
-        except OSError:
-            pass  # The client has given up waiting.
-
-
-class Dripping(Server):
-    """Sends a few bytes at a time, with pauses, and perhaps not to the end."""
-
-    def __init__(self, *replies, pause=0.0, stall=False):
-        super().__init__(*replies)
-        self.pause = pause
-        self.stall = stall
-
-    def send(self, handler, sent):
-        for first in range(0, len(sent) // (1 + self.stall), 4):
-            handler.wfile.write(sent[first : first + 4])
-            time.sleep(self.pause)
-        if self.stall:
-            time.sleep(1.0)
-
-
-def judge(server, **options):
-    options = {"backoff": 0.01, "timeout": 5.0, **options}
-    return http_judge.HTTPJudge(server.url, "a-model", **options)
 
 
 def test_what_is_asked():
@@ -191,13 +102,20 @@ def test_a_judge_that_thinks_needs_room():
 
 
 def test_what_a_judge_is():
-    one = http_judge.HTTPJudge("http://one", "m", api_key="a-key", timeout=1)
-    other = http_judge.HTTPJudge("http://other", "m", max_tokens=99)
+    one = http_judge.HTTPJudge(
+        "http://one", "m", api_key="a-key", connection=Connection(timeout=1)
+    )
+    other = http_judge.HTTPJudge(
+        "http://other", "m", request=Request(max_tokens=99)
+    )
     assert one.get_config() == {
         "model": "m",
         "logprobs": True,
-        "max_characters": 8192,
+        "top_logprobs": 20,
         "max_tokens": 12,
+        "tokens_field": "max_tokens",
+        "max_characters": 8192,
+        "extra_body": {},
     }
     assert other.get_config() == {**one.get_config(), "max_tokens": 99}
 
@@ -213,16 +131,16 @@ def test_long_texts_are_cut():
     asked = example(prompt="p" * 100_000, expected="e" * 100_000)
     with Server((200, SEVEN)) as server:
         reward = judge(server, max_characters=50)
-        reward.score([asked], ["a" * 100_000])
+        reward.score([asked], [f"begin{'a' * 100_000}end"])
         judge(server).score([asked], ["a" * 100_000])
     contents = [r[1]["messages"][0]["content"] for r in server.requests]
     assert contents[0] == prompts.fill(
         prompts.JUDGE_PROMPT,
-        prompt="p" * 50,
-        expected="e" * 50,
-        answer="a" * 50,
+        prompt=f"{'p' * 23} […] {'p' * 22}",
+        expected=f"{'e' * 23} […] {'e' * 22}",
+        answer=f"begin{'a' * 18} […] {'a' * 19}end",
     )
-    assert "a" * 8192 in contents[1] and "a" * 8193 not in contents[1]
+    assert "a" * 4000 in contents[1] and "a" * 4100 not in contents[1]
 
 
 def test_equal_answers_are_asked_once_and_blank_ones_never():
@@ -242,7 +160,7 @@ def test_the_cache_outlives_the_process(tmp_path):
         assert judge(server, cache=path).score([EXAMPLE], ["b"]) > 0.6
         assert len(server.requests) == 2
         # Whole, and yet no reply of a judge.
-        key = first._key(first._body(EXAMPLE, "a"))
+        key = first._key(first._question(EXAMPLE, "a"))
         Cache(path, "replies").add({key: b"{}"})
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
@@ -293,7 +211,7 @@ def test_retries_come_to_an_end():
 
 
 def test_waits_double():
-    client = http_client.Client("http://localhost", backoff=1.0)
+    client = http_client.Client("http://localhost")
     waits = [client._wait(attempt, None) for attempt in range(4)]
     for attempt, wait in enumerate(waits):
         assert 2**attempt / 2 <= wait <= 2**attempt
@@ -476,7 +394,7 @@ def test_no_more_requests_at_once_than_asked_for():
 )
 def test_a_reply_without_log_probabilities_is_refused(wrong):
     with Server((200, wrong)) as server:
-        with pytest.raises(InputError, match="logprobs=False"):
+        with pytest.raises(InputError, match="set `logprobs` to false"):
             judge(server).score([EXAMPLE], ["a"])
 
 
@@ -530,10 +448,9 @@ def test_other_addresses_are_refused(url):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "setting",
     [
         {"concurrency": 0},
-        {"max_characters": 0},
         {"timeout": 0},
         {"timeout": -1},
         {"timeout": math.nan},
@@ -541,12 +458,20 @@ def test_other_addresses_are_refused(url):
         {"retries": -1},
         {"backoff": -1},
         {"backoff": math.nan},
+        {"max_characters": 0},
+        {"max_tokens": 0},
+        {"top_logprobs": 0},
+        {"tokens_field": "tokens"},
+        {"extra_body": {"stream": True}},
+        {"extra_body": {"a": {1, 2}}},
+        {"extra_body": {"a": math.nan}},
     ],
 )
-def test_settings_out_of_their_range_are_refused(settings):
-    (name,) = settings
-    with pytest.raises(InputError, match=f"`{name}`"):
-        http_judge.HTTPJudge("http://localhost", "m", **settings)
+def test_settings_out_of_their_range_are_refused(setting):
+    (name,) = setting
+    cls = Connection if hasattr(Connection, name) else Request
+    with pytest.raises(InputError, match=f"{cls.__name__}.{name} must"):
+        cls(**setting)
 
 
 def test_a_key_is_in_no_message():
@@ -611,7 +536,7 @@ def test_any_answer_is_asked_and_any_reply_is_scored():
     reward = http_judge.HTTPJudge("http://localhost", "m")
     rng = random.Random(1)
     for text in random_texts(FUZZ):
-        content = reward._body(EXAMPLE, text)["messages"][0]["content"]
+        content = reward._question(EXAMPLE, text).content()
         assert "<end_of_turn>" not in content and "</s>" not in content
         content.encode("utf-8")
         spoken = Reply(text.strip()).judgement()

@@ -13,6 +13,7 @@ import pytest
 
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.http import HTTPJudge
+from keras_restpg.rewards.http_settings import Connection
 from tests.rewards.misbehaviours import MISBEHAVIOURS
 from tests.rewards.records import example
 
@@ -46,9 +47,8 @@ def port():
 def ask(url, folder, timeout, clock):
     """Seconds; all that a user could come to see is without the key."""
     cache = folder / f"{abs(hash(url))}.sqlite3"
-    judge = HTTPJudge(
-        url, "m", api_key=KEY, timeout=timeout, retries=0, cache=cache
-    )
+    connection = Connection(timeout=timeout, retries=0)
+    judge = HTTPJudge(url, "m", api_key=KEY, connection=connection, cache=cache)
     begin = clock()
     try:
         output = repr(judge.judge([example()], ["an answer"]))
