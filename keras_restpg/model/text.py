@@ -168,7 +168,9 @@ class Codec:
     def _control_ids(self):
         """The ids that no text may have."""
         if self._pieces is not None:
-            proto = sentencepiece_model_pb2.ModelProto.FromString(
+            # Its classes are made when it is imported.
+            protos: Any = sentencepiece_model_pb2
+            proto = protos.ModelProto.FromString(
                 self._pieces.serialized_model_proto()
             )
             return {

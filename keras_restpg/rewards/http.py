@@ -14,12 +14,16 @@ the prompt:
 import dataclasses
 import hashlib
 import json
+import os
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
+from keras_restpg.records import Example
 from keras_restpg.rewards import http_reply
 from keras_restpg.rewards.http_client import Client
 from keras_restpg.rewards.http_request import Form, Question
-from keras_restpg.rewards.http_settings import Request
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.rewards.reward import Judgement, Judging, check_aligned
 from keras_restpg.store.cache import Cache
 
@@ -52,20 +56,22 @@ class HTTPJudge(Judging):
 
     def __init__(
         self,
-        url,
-        model,
-        api_key=None,
-        request=None,
-        connection=None,
-        cache=None,
-    ):
+        url: str,
+        model: str,
+        api_key: str | None = None,
+        request: Request | None = None,
+        connection: Connection | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.client = Client(url, api_key, connection)
         self.model = model
         self.request = request or Request()
         self.cache = Cache(cache, "replies")
         self._form = Form(self.request)
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         """How the judge came to each score.
 
         Args:
@@ -97,7 +103,7 @@ class HTTPJudge(Judging):
             found[key].judgement() if key else Judgement(0.0) for key in keys
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this judge from others.
 
         Not how its server is reached: url, key, timeout and the like.
@@ -114,9 +120,12 @@ class HTTPJudge(Judging):
     def _replies(self, questions):
         """`{key: Reply}` of `{key: Question}`: of the cache or the server."""
         questions = {key: each for key, each in questions.items() if key}
-        kept = self.cache.get(questions).items()
-        found = {key: http_reply.from_bytes(data) for key, data in kept}
-        missing = {k: q for k, q in questions.items() if not found.get(k)}
+        found = {
+            key: reply
+            for key, data in self.cache.get(questions).items()
+            if (reply := http_reply.from_bytes(data))
+        }
+        missing = {k: q for k, q in questions.items() if k not in found}
 
         def done(key, reply):
             # A question that was not read may be one day.

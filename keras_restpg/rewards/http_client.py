@@ -15,6 +15,8 @@ import random
 import socket
 import ssl
 import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import anyio
 import anyio.from_thread
@@ -61,7 +63,12 @@ class Client:
         InputError: another kind of address, or a key that is none.
     """
 
-    def __init__(self, url, api_key=None, connection=None):
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        connection: Connection | None = None,
+    ) -> None:
         if not _is_address(url):
             raise InputError(
                 "A judge's address must begin with http:// or https:// and "
@@ -88,7 +95,11 @@ class Client:
             # A user in the address would take the key's place.
             self._address = _without_user(self._address)
 
-    def post_all(self, questions, done):
+    def post_all(
+        self,
+        questions: Mapping[str, Any],
+        done: Callable[[str, Any], None],
+    ) -> None:
         """Posts all questions; a failure or Ctrl-C ends it at once.
 
         Args:
@@ -111,7 +122,7 @@ class Client:
         with anyio.from_thread.start_blocking_portal() as portal:
             portal.call(self._post_all, questions, done)
 
-    def redact(self, text):
+    def redact(self, text: str) -> str:
         """A text without what the key and the address keep secret."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "[hidden]")

@@ -8,13 +8,15 @@ no judgement.
 """
 
 import re
+from typing import Any
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.model.text import break_symbols
+from keras_restpg.records import Example
 from keras_restpg.rewards import http_reply
 from keras_restpg.rewards.http_client import AGAIN
-from keras_restpg.rewards.http_settings import TOKENS_FIELDS
+from keras_restpg.rewards.http_settings import TOKENS_FIELDS, Request
 
 # Tokens for a judge that thinks before it answers.
 THINKING = 4096
@@ -60,8 +62,8 @@ class Form:
         learnt: sentences on what the server made different.
     """
 
-    def __init__(self, request):
-        self.fields = {
+    def __init__(self, request: Request) -> None:
+        self.fields: dict[str, Any] = {
             "temperature": 0,
             request.tokens_field: request.max_tokens,
             **request.extra_body,
@@ -71,19 +73,19 @@ class Form:
                 "logprobs": True,
                 "top_logprobs": request.top_logprobs,
             }
-        self.learnt = []
+        self.learnt: list[str] = []
         self._rules = [_name_of_tokens, _top_logprobs, _logprobs, _temperature]
         self._may_think = True
 
     @property
-    def tokens(self):
+    def tokens(self) -> int:
         return self.fields[self._tokens_field]
 
     @property
     def _tokens_field(self):
         return next(name for name in TOKENS_FIELDS if name in self.fields)
 
-    def refused(self, said):
+    def refused(self, said: str) -> None:
         """Changes what a server's words name, where that is understood."""
         for rule in self._rules:
             found = rule(self.fields, said)
@@ -92,7 +94,7 @@ class Form:
                 self._change(*found)
                 return
 
-    def think(self):
+    def think(self) -> None:
         """Gives a judge that thinks the tokens for it."""
         if self._may_think and self.tokens < THINKING:
             self._may_think = False
@@ -101,7 +103,7 @@ class Form:
                 f"it thinks before it answers, and may use {THINKING:,} tokens",
             )
 
-    def shrink(self, context):
+    def shrink(self, context: int) -> None:
         """Leaves at least half of a context to the prompt."""
         if self.tokens > context // 2 > 0:
             self._change(
@@ -129,7 +131,14 @@ class Question:
         cut: whether the texts were cut for the server's context.
     """
 
-    def __init__(self, model, form, max_characters, example, answer):
+    def __init__(
+        self,
+        model: str,
+        form: Form,
+        max_characters: int,
+        example: Example,
+        answer: str,
+    ) -> None:
         self.model = model
         self.form = form
         self.texts = {
@@ -142,11 +151,11 @@ class Question:
         self.cut = False
 
     @property
-    def largest(self):
+    def largest(self) -> int:
         """Bytes of the largest reply that can be one."""
         return max(_REPLY_BYTES, _TOKEN_BYTES * self.form.tokens)
 
-    def content(self):
+    def content(self) -> str:
         """The text of the question."""
         return prompts.fill(
             prompts.JUDGE_PROMPT,
@@ -156,7 +165,7 @@ class Question:
             },
         )
 
-    def body(self):
+    def body(self) -> dict[str, Any]:
         """What is sent as JSON, in the form that is known by now."""
         message = {"role": "user", "content": self.content()}
         return {
@@ -165,7 +174,9 @@ class Question:
             **self.form.fields,
         }
 
-    def refused(self, body, said, passes=False):
+    def refused(
+        self, body: dict[str, Any], said: str, passes: bool = False
+    ) -> http_reply.Reply | object | None:
         """What a refusal comes to.
 
         Args:
@@ -184,7 +195,9 @@ class Question:
             self.form.refused(said)
         return None if body == self.body() else AGAIN
 
-    def read(self, body, reply):
+    def read(
+        self, body: dict[str, Any], reply: Any
+    ) -> http_reply.Reply | object:
         """The `Reply` in a server's JSON, or `AGAIN`.
 
         Raises:

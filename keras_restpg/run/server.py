@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from typing import Any
 
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.http import HTTPJudge
@@ -11,7 +12,9 @@ from keras_restpg.rewards.http_settings import Connection, Request
 API_KEY = "KERAS_RESTPG_API_KEY"
 
 
-def http_judge(settings, cache=None):
+def http_judge(
+    settings: Any, cache: str | os.PathLike[str] | None = None
+) -> HTTPJudge:
     """An `HTTPJudge`.
 
     Args:
