@@ -155,7 +155,10 @@ class Client:
                 verify=ssl.create_default_context(),
                 trust_env=not _is_this_machine(host),
                 limits=httpx.Limits(
-                    max_connections=self.connection.concurrency
+                    max_connections=self.connection.concurrency,
+                    # What a server sends after its reply would be taken for
+                    # the reply to the next question.
+                    max_keepalive_connections=0,
                 ),
             )
         # A proxy that httpx does not know, or needs a package for.

@@ -1,7 +1,7 @@
 """What servers take and how they reply.
 
-llama.cpp's are as its own server sent them; the others' have the fields that
-their documentation gives, with made-up values.
+The fields are those that each server's documentation gives, llama.cpp's those
+that its server sent; the values are made up.
 """
 
 import math

@@ -20,6 +20,8 @@ SEVEN = reply(place("7", n7=0.6, n1=0.2, n5=0.1))
 class Server:
     """Serves `replies`: `(status, body, headers)`, the last one for ever."""
 
+    protocol = "HTTP/1.0"
+
     def __init__(self, *replies, delay=0.0):
         self.replies = list(replies)
         self.delay = delay
@@ -31,6 +33,8 @@ class Server:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = self.protocol
+
             def do_POST(self):
                 outer.serve(self)
 

@@ -656,6 +656,21 @@ def test_an_error_with_status_200_is_an_error():
         assert len(server.requests) == 1
 
 
+def test_a_second_reply_is_not_the_next_questions():
+    class Twice(Server):
+        protocol = "HTTP/1.1"
+
+        def send(self, handler, sent):
+            more = json.dumps(reply(place("10", n10=0.9))).encode()
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(more)}\r\n\r\n"
+            handler.wfile.write(sent + head.encode() + more)
+
+    with Twice((200, SEVEN), (200, reply(place("3", n3=0.9)))) as server:
+        reward = judge(server, concurrency=1)
+        scores = reward.score([EXAMPLE] * 3, ["a", "b", "c"])
+    np.testing.assert_allclose(scores, [0.7, 0.3, 0.3], rtol=1e-6)
+
+
 def test_inside_a_running_event_loop():
     """As in a notebook."""
 

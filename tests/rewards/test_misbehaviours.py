@@ -31,8 +31,8 @@ OTHERS = [name for name in MISBEHAVIOURS if name not in BUSY]
 LARGE = [
     name
     for name in MISBEHAVIOURS
-    if name.endswith(("floods", "flood", "without-end"))
-    or name.startswith(("many-", "too-", "long-", "nested", "thoughts-"))
+    if name.startswith(("many-", "too-", "long-", "nested", "thoughts-"))
+    or name.endswith(("floods", "without-end"))
 ]
 
 
