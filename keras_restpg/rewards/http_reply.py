@@ -47,11 +47,16 @@ _IMPOSSIBLE = -9000.0
 # How thoughts begin and end, in the words of several families of models. The
 # beginning may have stood in the prompt, and the end may be missing.
 _THOUGHT = re.compile(
-    r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|channel>)"
+    r"\s*(?:[<◁](?:(?:seed:)?think|thinking|thought|reasoning)[>▷]"
+    r"|\[THINK\]|<\|START_THINKING\|>|<\|channel\|?>)"
 )
 _THOUGHT_END = re.compile(
-    r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<channel\|>"
+    r"[<◁]/(?:(?:seed:)?think|thinking|thought|reasoning)[>▷]"
+    r"|\[/THINK\]|<\|END_THINKING\|>|<channel\|>"
+    r"|<\|channel\|>final<\|message\|>"
 )
+# Fields in which servers put thoughts apart.
+_APART = ("reasoning_content", "reasoning", "thinking")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,16 +124,15 @@ def read(choice, logprobs):
         logprobs: whether log-probabilities were asked for.
 
     Raises:
-        KeyError, TypeError, OverflowError: it does not hold what was asked
-            for.
+        AttributeError, KeyError, TypeError, OverflowError: it does not hold
+            what was asked for.
         ValueError: a log-probability that is none.
     """
     message = choice["message"]
     if not isinstance(message, dict):
         raise TypeError("the message is no object")
-    before, text = _parts(_text(message.get("content") or ""))
-    apart = [message.get(k) for k in ("reasoning_content", "reasoning")]
-    apart = next((each for each in apart if _is_said(each)), "")
+    before, text = _parts(_content(message.get("content") or ""))
+    apart = next((message[k] for k in _APART if _is_said(message.get(k))), "")
     refusal = message.get("refusal")
     before = apart or before or (refusal if _is_said(refusal) else "")
     tokens = None
@@ -136,6 +140,14 @@ def read(choice, logprobs):
         content = choice["logprobs"]["content"]
         tokens = _tokens(_answer(content, text if apart else ""))
     return Reply(text[:_SAID], before[:_SAID], tokens)
+
+
+def _content(content):
+    """A message's text, which Mistral's own server sends in parts."""
+    if not isinstance(content, list):
+        return _text(content)
+    parts = [part for part in content if part.get("type", "text") == "text"]
+    return "".join(_text(part["text"]) for part in parts)
 
 
 def _is_said(value):

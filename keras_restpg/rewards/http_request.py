@@ -208,7 +208,13 @@ class Question:
             choice = reply["choices"][0]
             found = http_reply.read(choice, bool(body.get("logprobs")))
             full = choice.get("finish_reason") == "length"
-        except (KeyError, IndexError, TypeError, OverflowError) as error:
+        except (
+            AttributeError,
+            KeyError,
+            IndexError,
+            TypeError,
+            OverflowError,
+        ) as error:
             raise InputError(
                 f"without what was asked for ({error!r}). If it gives no "
                 "log-probabilities, set `logprobs` to false"

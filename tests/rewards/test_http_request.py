@@ -1,15 +1,23 @@
 """What servers refuse, and what is made of it."""
 
+import collections
+import os
+import random
+
 import pytest
 
 from keras_restpg.errors import InputError
+from keras_restpg.rewards import http_reply
 from keras_restpg.rewards.http_client import AGAIN
 from keras_restpg.rewards.http_request import Form, Question
 from keras_restpg.rewards.http_settings import Request
+from keras_restpg.rewards.reward import SCORES
+from tests.rewards.forms import FORMS
 from tests.rewards.records import example
 from tests.rewards.replies import place, reply
 from tests.rewards.servers import EXAMPLE, SEVEN, Server, judge
 
+FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 5_000))
 SETTINGS = {
     "temperature": 0,
     "max_tokens": 12,
@@ -213,6 +221,44 @@ def test_questions_over_the_context_do_not_end_a_run(status):
         count = len(server.requests)
         reward.judge([EXAMPLE], ["a"])
         assert len(server.requests) == 2 * count
+
+
+ODD = [None, True, 0, -1, 1e999, "", "7", [], {}, [[]], {"text": []}, "\ud800"]
+
+
+def damaged(value, rng):
+    """A copy of JSON with something else at a random place."""
+    if rng.random() < 0.1:
+        return rng.choice(ODD)
+    if isinstance(value, dict):
+        return {
+            key: damaged(each, rng)
+            for key, each in value.items()
+            if rng.random() > 0.02
+        }
+    if isinstance(value, list):
+        return [damaged(each, rng) for each in value]
+    return value
+
+
+def test_any_reply_is_read_or_refused():
+    rng = random.Random(0)
+    whole = [form[-1] for form in FORMS.values()] + [thoughts(), SEVEN]
+    seen = collections.Counter()
+    for number in range(FUZZ):
+        form = Form(Request(logprobs=bool(number % 2)))
+        asked = question(form)
+        try:
+            found = asked.read(asked.body(), damaged(whole[number % 9], rng))
+        except ValueError as error:
+            seen[type(error)] += 1
+        else:
+            seen[type(found)] += 1
+            if found is not AGAIN:
+                kept = http_reply.from_bytes(http_reply.to_bytes(found))
+                assert kept == found
+                assert kept.judgement().score in (0, *SCORES)
+    assert min(seen[InputError], seen[http_reply.Reply]) > FUZZ // 20
 
 
 def test_log_probabilities_that_a_server_has_not():
