@@ -1,20 +1,16 @@
 """What a judge on a server needs of HTTP: many requests at once, retries.
 
 Requests go through httpx. Beyond it: a time for each request as a whole,
-however slowly its bytes drip; replies of a bounded size; no redirects; no
-proxy for a server on this machine; and no key, password or query of an
-address in any message, be it ours or the server's.
+however slowly its bytes drip, and a connection for each; replies of a bounded
+size; no redirects; no proxy for a server on this machine; and no secret in any
+message, be it ours or the server's (`http_address.py`).
 """
 
-import base64
-import ipaddress
 import json
 import logging
 import math
 import random
-import socket
 import ssl
-import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +20,7 @@ import anyio.lowlevel
 import httpx
 
 from keras_restpg.errors import InputError
+from keras_restpg.rewards.http_address import Address, shown
 from keras_restpg.rewards.http_settings import Connection
 
 # What `read` and `refused` of a question give where it is to be put again.
@@ -37,8 +34,10 @@ _LONGEST_WAIT = 60.0
 # Characters of a server's words: in a message, and that are looked at.
 _SAID = 500
 _UNDERSTOOD = 4000
-# What is shorter hides nothing, and stands in too many words.
-_SHORTEST_SECRET = 4
+_HEADERS = {
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
 
 # At INFO the one writes the address of each request, its password included,
 # and at DEBUG the other all headers of a reply.
@@ -69,31 +68,9 @@ class Client:
         api_key: str | None = None,
         connection: Connection | None = None,
     ) -> None:
-        if not _is_address(url):
-            raise InputError(
-                "A judge's address must begin with http:// or https:// and "
-                f"name a host. Received: {_shown(url)}"
-            )
-        parts = urllib.parse.urlsplit(url)
-        self._address = _endpoint(parts)
-        self.url = _shown(self._address)
+        self._address = Address(url, api_key)
+        self.url = self._address.shown
         self.connection = connection or Connection()
-        self._headers = {
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        }
-        key = _key(api_key or "")
-        self._secrets = _secrets(parts, key)
-        if key:
-            # Azure's addresses with a version take a key by another name.
-            azure = "api-version" in urllib.parse.parse_qs(parts.query)
-            self._headers |= (
-                {"api-key": key}
-                if azure
-                else {"Authorization": f"Bearer {key}"}
-            )
-            # A user in the address would take the key's place.
-            self._address = _without_user(self._address)
 
     def post_all(
         self,
@@ -122,12 +99,6 @@ class Client:
         with anyio.from_thread.start_blocking_portal() as portal:
             portal.call(self._post_all, questions, done)
 
-    def redact(self, text: str) -> str:
-        """A text without what the key and the address keep secret."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
-            text = text.replace(secret, "[hidden]")
-        return text
-
     async def _post_all(self, questions, done):
         waiting = iter(questions.items())
 
@@ -146,14 +117,13 @@ class Client:
             raise failures.exceptions[0] from None
 
     def _open(self):
-        host = urllib.parse.urlsplit(self._address).hostname
         try:
             return httpx.AsyncClient(
-                headers=self._headers,
+                headers=_HEADERS | self._address.headers,
                 timeout=None,
                 follow_redirects=False,
                 verify=ssl.create_default_context(),
-                trust_env=not _is_this_machine(host),
+                trust_env=not self._address.is_local,
                 limits=httpx.Limits(
                     max_connections=self.connection.concurrency,
                     # What a server sends after its reply would be taken for
@@ -196,14 +166,13 @@ class Client:
             with anyio.fail_after(self.connection.timeout):
                 sent = json.dumps(body).encode()
                 async with http.stream(
-                    "POST", self._address, content=sent
+                    "POST", self._address.asked, content=sent
                 ) as got:
                     said = await _bytes(got, question.largest)
         except (OSError, httpx.HTTPError) as error:
             late = isinstance(error, TimeoutError)
-            why = (
-                "timed out" if late else self.redact(str(error) or repr(error))
-            )
+            words = self._address.redact(str(error) or repr(error))
+            why = "timed out" if late else words
             if got is None or got.is_success:
                 raise _again(why) from error
             said = f"its reason can't be read ({why})".encode()
@@ -230,7 +199,7 @@ class Client:
             ) from error
         except (ValueError, RecursionError) as error:
             raise _again(
-                f"its reply is of no use ({self.redact(str(error))})"
+                f"its reply is of no use ({self._address.redact(str(error))})"
             ) from error
 
     def _failure(self, got, said):
@@ -241,7 +210,7 @@ class Client:
             after = got.headers.get("Retry-After")
             return _again(f"status {status}: {words[:_SAID]}", after, told)
         if place := got.headers.get("Location"):
-            place = self.redact(_shown(place))
+            place = self._address.redact(shown(place))
             words = f"it points to {place}. Give the server's own address"
         return _Failure(
             f"refused the request with status {status}: {words[:_SAID]}",
@@ -253,7 +222,7 @@ class Client:
         if len(data) > largest:
             raise _again(f"its reply has more than {largest / 2**20:g} MiB")
         try:
-            reply = self._redacted(
+            reply = self._address.redact_json(
                 json.loads(data.decode("utf-8"), parse_constant=_constant)
             )
         except (ValueError, RecursionError) as error:
@@ -265,20 +234,10 @@ class Client:
             raise _error(reply["error"])
         return reply
 
-    def _redacted(self, value):
-        """JSON without secrets, however it spelled them."""
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, list):
-            return [self._redacted(each) for each in value]
-        if isinstance(value, dict):
-            items = value.items()
-            return {self.redact(k): self._redacted(v) for k, v in items}
-        return value
-
     def _words(self, data):
         """The beginning of what a server said; redacted before it is cut."""
-        return self.redact(data.decode("utf-8", "replace"))[:_UNDERSTOOD]
+        text = data.decode("utf-8", "replace")
+        return self._address.redact(text)[:_UNDERSTOOD]
 
     def _wait(self, attempt, after):
         """Seconds: what the server says, else doubled, with some jitter."""
@@ -335,89 +294,6 @@ async def _bytes(got, largest):
         # Many small parts may have come at once: is there time left?
         await anyio.lowlevel.checkpoint()
     return bytes(data)
-
-
-def _is_address(url):
-    try:
-        parts = urllib.parse.urlsplit(url)
-        # Reading the port raises ValueError where it is none.
-        named = bool(parts.hostname) and parts.port != 0
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        return False
-    plain = url.isascii() and url.isprintable() and " " not in url
-    return parts.scheme in ("http", "https") and named and plain
-
-
-def _endpoint(parts):
-    """The address that is asked, as the parts of a URL hold it."""
-    path = parts.path.rstrip("/") or "/v1"
-    if not path.endswith("/chat/completions"):
-        path += "/chat/completions"
-    return urllib.parse.urlunsplit(parts._replace(path=path, fragment=""))
-
-
-def _without_user(url):
-    parts = urllib.parse.urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit(parts._replace(netloc=host))
-
-
-def _shown(url):
-    """An address, right or wrong, without user, query and fragment."""
-    url = url.partition("#")[0].partition("?")[0]
-    scheme = url.partition("//")[0] + "//" if "//" in url else ""
-    return scheme + url.removeprefix(scheme).rpartition("@")[2]
-
-
-def _is_this_machine(host):
-    host = host.rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-        address = getattr(address, "ipv4_mapped", None) or address
-    except ValueError:
-        try:
-            # Older spellings, such as 127.1.
-            address = ipaddress.ip_address(socket.inet_aton(host))
-        except OSError:
-            return False
-    return address.is_loopback or address.is_unspecified
-
-
-def _secrets(parts, key):
-    """What must not be shown: the key; an address's user and query."""
-    user = parts.netloc.rpartition("@")[0]
-    values = [v for _, v in urllib.parse.parse_qsl(parts.query)]
-    secrets = {key, user, *user.split(":", 1), parts.query, *values}
-    if user:
-        plain = urllib.parse.unquote(user)
-        secrets.add(base64.b64encode(plain.encode()).decode())
-    return {
-        spelling
-        for secret in secrets
-        for spelling in _spellings(secret)
-        if len(spelling) >= _SHORTEST_SECRET
-    }
-
-
-def _spellings(secret):
-    """As it may stand in a server's reply."""
-    plain = urllib.parse.unquote(secret)
-    ways = {secret, plain, urllib.parse.quote(plain, safe="")}
-    return ways | {json.dumps(each)[1:-1] for each in ways}
-
-
-def _key(api_key):
-    """An API key that a header can hold; it is in no message."""
-    key = api_key.strip()
-    if not key.isascii() or not key.isprintable():
-        raise InputError(
-            "The judge's API key has characters that no key has, such as a "
-            "line break. Copy it again."
-        )
-    return key
 
 
 def _constant(name):

@@ -16,7 +16,7 @@ import pytest
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.rewards import http as http_judge
-from keras_restpg.rewards import http_client
+from keras_restpg.rewards import http_address, http_client
 from keras_restpg.rewards.http_reply import Reply
 from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.rewards.reward import SCORES
@@ -631,7 +631,7 @@ def test_azures_key_has_a_name_of_its_own():
     ],
 )
 def test_spellings_of_this_machine(host, this):
-    assert http_client._is_this_machine(host) == this
+    assert http_address._is_this_machine(host) == this
 
 
 def test_this_machine_is_asked_without_a_proxy(monkeypatch):
