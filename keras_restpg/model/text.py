@@ -22,6 +22,18 @@ from typing import Any
 import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
+# The control pieces of a vocabulary, as SentencePiece's trainer takes them.
+GEMMA_PIECES = {
+    "pad_id": 0,
+    "eos_id": 1,
+    "bos_id": 2,
+    "unk_id": 3,
+    "pad_piece": "<pad>",
+    "eos_piece": "<eos>",
+    "bos_piece": "<bos>",
+    "unk_piece": "<unk>",
+}
+
 # SentencePiece's types of pieces.
 _CONTROL, _USER_DEFINED = 3, 4
 # The tags that are text in Gemma's vocabularies, and the commonest others.

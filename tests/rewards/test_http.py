@@ -465,6 +465,8 @@ def test_other_addresses_are_refused(url):
         {"extra_body": {"stream": True}},
         {"extra_body": {"a": {1, 2}}},
         {"extra_body": {"a": math.nan}},
+        {"extra_body": {1: "a"}},
+        {"extra_body": {"a": None}},
     ],
 )
 def test_settings_out_of_their_range_are_refused(setting):
