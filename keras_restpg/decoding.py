@@ -2,7 +2,7 @@
 
 A field's type says what it takes: bool, int, float, str, a tuple of one of
 them, another dataclass, a table of what JSON and TOML have, or one of these and
-None. Its metadata may narrow that; `field` writes it.
+None. Its metadata may narrow that; `rules` writes it.
 """
 
 import dataclasses
@@ -24,8 +24,7 @@ _REPR.maxstring = _REPR.maxother = 200
 _DEEPEST = 20
 
 
-def field(
-    default: Any = dataclasses.MISSING,
+def rules(
     about: str = "",
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
@@ -33,17 +32,22 @@ def field(
     even: bool = False,
     plain: bool = False,
     without: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field with its meaning and what it accepts (inclusive).
+) -> dict[str, Any]:
+    """A field's metadata: its meaning and what it accepts (inclusive).
 
     With `plain`, text must be such as all files and paths can hold. A table
     must be `without` these names.
     """
-    rule = {"about": about, "choices": choices, "low": low, "high": high}
-    rule |= {"even": even, "plain": plain, "without": without}
+    return locals()
+
+
+def field(default: Any, about: str = "", **metadata: Any) -> Any:
+    """A dataclass field with a default and `rules`."""
     if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=rule)
-    return dataclasses.field(default=default, metadata=rule)
+        return dataclasses.field(
+            default_factory=default.copy, metadata=rules(about, **metadata)
+        )
+    return dataclasses.field(default=default, metadata=rules(about, **metadata))
 
 
 def decode(cls: Any, values: Any, name: str | None = None) -> Any:

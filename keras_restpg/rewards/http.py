@@ -14,11 +14,11 @@ the prompt:
 import dataclasses
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from keras_restpg._types import Path
 from keras_restpg.records import Example
 from keras_restpg.rewards import http_reply
 from keras_restpg.rewards.http_client import Client
@@ -61,7 +61,7 @@ class HTTPJudge(Judging):
         api_key: str | None = None,
         request: Request | None = None,
         connection: Connection | None = None,
-        cache: str | os.PathLike[str] | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.client = Client(url, api_key, connection)
         self.model = model

@@ -8,24 +8,29 @@ Deviation: `sampling.top_p`, which the paper leaves open, is 0.95.
 import dataclasses
 import json
 import tomllib
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from keras_restpg import settings
+from keras_restpg._types import Path
 from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.settings import Settings, setting
 from keras_restpg.tables import flat
 
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
+
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
 
-def _of(name):
+def _of(name: str) -> Any:
     """A field that is one of `Settings`, with its default and range."""
     return _field(Settings, name)
 
 
-def _field(cls, name, prefix=""):
+def _field(cls: Any, name: str, prefix: str = "") -> Any:
     """A field that is one of a class's, with its default and range."""
     (found,) = (f for f in dataclasses.fields(cls) if f.name == name)
     return dataclasses.field(
@@ -35,11 +40,11 @@ def _field(cls, name, prefix=""):
     )
 
 
-def _request(name):
+def _request(name: str) -> Any:
     return _field(Request, name, "http: ")
 
 
-def _connection(name):
+def _connection(name: str) -> Any:
     return _field(Connection, name, "http: ")
 
 
@@ -206,17 +211,17 @@ class Recipe:
     evaluation: Evaluation = Evaluation()
 
     @property
-    def reasons(self):
+    def reasons(self) -> bool:
         """Whether the method writes reasoning before the answer."""
         return self.method in ("sft-reasoning", "rest-pg")
 
     @property
-    def rounds(self):
+    def rounds(self) -> int:
         """Rounds of self-training that the method makes."""
         return self.iterations if self.method.startswith("rest") else 0
 
     @property
-    def settings(self):
+    def settings(self) -> Settings:
         """What Algorithm 1 reads of the recipe, `Settings`."""
         values = vars(self.evaluation) | {
             "inference_temperature": self.evaluation.temperature,
@@ -229,7 +234,7 @@ class Recipe:
         names = [field.name for field in dataclasses.fields(Settings)]
         return Settings(**{name: values[name] for name in names})
 
-    def to_toml(self, handed_in=()):
+    def to_toml(self, handed_in: Iterable[str] = ()) -> str:
         """The recipe as commented TOML.
 
         Args:
@@ -249,7 +254,7 @@ class Recipe:
                 lines += _lines(field, value)
         return "\n".join(lines) + "\n"
 
-    def with_settings(self, assignments):
+    def with_settings(self, assignments: Iterable[str]) -> "Recipe":
         """A recipe with some settings changed.
 
         Args:
@@ -277,7 +282,7 @@ class Recipe:
             place[last] = _value(text.strip(), place.get(last))
         return from_dict(tree)
 
-    def difference(self, other):
+    def difference(self, other: "Recipe") -> list[str]:
         """Names of the settings in which two recipes differ."""
         ours, theirs = (flat(dataclasses.asdict(r)) for r in (self, other))
         names = ours | theirs
@@ -315,7 +320,7 @@ def _value(text, old):
     return value
 
 
-def load(path):
+def load(path: Path) -> Recipe:
     """The recipe in a TOML file.
 
     Raises:
@@ -326,10 +331,10 @@ def load(path):
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    return loads(data, path)
+    return loads(data, str(path))
 
 
-def loads(data, where):
+def loads(data: bytes, where: str) -> Recipe:
     """The recipe in TOML bytes; `where` names them in errors."""
     try:
         tree = tomllib.loads(data.decode())
@@ -341,7 +346,7 @@ def loads(data, where):
         raise InputError(f"{where}: {error}") from None
 
 
-def of_run(run):
+def of_run(run: "RunDirectory") -> Recipe | None:
     """The `Recipe` of a run directory, or None where it has none.
 
     Raises:
@@ -353,7 +358,7 @@ def of_run(run):
     return loads(data, f"{run.files.url}/recipe.toml")
 
 
-def from_dict(tree):
+def from_dict(tree: Mapping[str, Any]) -> Recipe:
     """The recipe in nested dicts; missing settings have their defaults.
 
     Raises:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.rewards.http import HTTPJudge
 from keras_restpg.rewards.http_settings import Connection, Request
@@ -12,9 +13,7 @@ from keras_restpg.rewards.http_settings import Connection, Request
 API_KEY = "KERAS_RESTPG_API_KEY"
 
 
-def http_judge(
-    settings: Any, cache: str | os.PathLike[str] | None = None
-) -> HTTPJudge:
+def http_judge(settings: Any, cache: Path | None = None) -> HTTPJudge:
     """An `HTTPJudge`.
 
     Args:
