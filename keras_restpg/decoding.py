@@ -1,8 +1,8 @@
 """Plain values to frozen dataclasses, strictly.
 
 A field's type says what it takes: bool, int, float, str, a tuple of one of
-them, another dataclass, or one of these and None. Its metadata may narrow
-that; `rules` writes it.
+them, another dataclass, a table of what JSON and TOML have, or one of these and
+None. Its metadata may narrow that; `rules` writes it.
 """
 
 import dataclasses
@@ -20,6 +20,8 @@ from keras_restpg.errors import InputError
 _PLAIN = re.compile(r"[^\0\ud800-\udfff]*")
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 200
+# Tables within tables; parsers are recursive.
+_DEEPEST = 20
 
 
 def rules(
@@ -29,16 +31,22 @@ def rules(
     high: float | None = None,
     even: bool = False,
     plain: bool = False,
+    without: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """A field's metadata: its meaning and what it accepts (inclusive).
 
-    With `plain`, text must be such as all files and paths can hold.
+    With `plain`, text must be such as all files and paths can hold. A table
+    must be `without` these names.
     """
     return locals()
 
 
 def field(default: Any, about: str = "", **metadata: Any) -> Any:
     """A dataclass field with a default and `rules`."""
+    if isinstance(default, dict):
+        return dataclasses.field(
+            default_factory=default.copy, metadata=rules(about, **metadata)
+        )
     return dataclasses.field(default=default, metadata=rules(about, **metadata))
 
 
@@ -76,7 +84,7 @@ def decode(cls: Any, values: Any, name: str | None = None) -> Any:
             found[key] = _checked(
                 hints[key], each.metadata, prefix + key, values[key]
             )
-        elif each.default is dataclasses.MISSING:
+        elif each.default is each.default_factory:  # Neither is given.
             raise InputError(f"{prefix}{key} is missing.")
     return cls(**found)
 
@@ -131,6 +139,8 @@ def _as_float(value):
 
 def _must(kind, rule, value):
     """What a value must be where it is not, else None."""
+    if typing.get_origin(kind) is dict:
+        return _must_table(rule, value)
     if type(value) is not kind:
         return f"of type {kind.__name__}"
     choices, low, high = map(rule.get, ("choices", "low", "high"))
@@ -150,6 +160,30 @@ def _must(kind, rule, value):
     if rule.get("plain") and kind is str and not _PLAIN.fullmatch(value):
         return "text without null characters or lone surrogates"
     return None
+
+
+def _must_table(rule, value):
+    if not isinstance(value, dict) or not _is_table(value, _DEEPEST):
+        return "a table of texts, numbers, true, false, lists and tables"
+    others = [name for name in rule.get("without", ()) if name in value]
+    if others:
+        return f"a table without {others[0]!r}, which is set elsewhere"
+    return None
+
+
+def _is_table(value, depth):
+    """Whether JSON and TOML both can hold a value."""
+    if isinstance(value, dict | list) and not depth:
+        return False
+    if isinstance(value, dict):
+        texts = all(type(name) is str for name in value)
+        inner = (*value, *value.values())
+        return texts and all(_is_table(each, depth - 1) for each in inner)
+    if isinstance(value, list):
+        return all(_is_table(each, depth - 1) for each in value)
+    if type(value) not in (bool, int, float, str):
+        return False
+    return not _must(type(value), {"plain": True}, value)
 
 
 def _shown(value):

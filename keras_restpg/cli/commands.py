@@ -5,6 +5,7 @@ imports what loads a backend: that takes seconds, a wrong path an instant.
 """
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import sys
@@ -96,7 +97,7 @@ def judge(options: Namespace) -> None:
     predictions.read_predictions(options.predictions)
     if options.out and os.path.isdir(options.out):
         raise InputError(f"{options.out} is a folder; --out must be a file.")
-    progress, reward = _progress(options), None
+    progress, reward = _progress(options), _server(options)
     if options.preset:
         _check_preset(options.preset)
         with progress.waiting("loading the judge"):
@@ -106,11 +107,37 @@ def judge(options: Namespace) -> None:
             reward = LLMJudge(load_preset(options.preset, "bfloat16"))
     with progress.waiting("judging"):
         scored = predictions.score_file(
-            options.predictions, references, reward, options.reasoning
+            options.predictions,
+            references,
+            reward,
+            options.reasoning,
+            tokenizer=options.tokenizer,
         )
     _print(scored.table())
     if options.out:
         scored.save(options.out)
+
+
+def _server(options):
+    """The judge on a server that the options name, or None."""
+    others = [options.model, options.cache, *options.set]
+    if options.preset and options.url:
+        raise InputError("Give --preset or --url: there is one judge.")
+    if not options.url and any(others):
+        raise InputError(
+            "--model, --set and --cache are of a judge on a server: give "
+            "--url too."
+        )
+    if not options.url:
+        return None
+    if not options.model:
+        raise InputError("--url needs --model, the judge's name there.")
+    from keras_restpg.run.recipe import Recipe
+    from keras_restpg.run.server import http_judge
+
+    settings = Recipe().with_settings(options.set).reward
+    named = {"url": options.url, "model": options.model}
+    return http_judge(dataclasses.replace(settings, **named), options.cache)
 
 
 def contriever(options: Namespace) -> None:
@@ -184,6 +211,10 @@ def _check_paths(recipe, out):
         _check_preset(recipe.retrieval.preset)
     if recipe.reward.kind == "judge":
         _check_preset(recipe.reward.preset)
+    if recipe.reward.kind == "http":
+        from keras_restpg.run.server import http_judge
+
+        http_judge(recipe.reward)
     if os.path.isfile(out):
         raise InputError(f"{out} is a file; a run needs a folder.")
 

@@ -211,6 +211,27 @@ def _judge_parser(group):
     _path(judge, "references")
     _path(judge, "--preset", help="the judge; none: overlap alone")
     judge.add_argument(
+        "--url",
+        help="a judge on an OpenAI-compatible server; its key is "
+        "KERAS_RESTPG_API_KEY",
+    )
+    judge.add_argument("--model", help="the judge's name on that server")
+    judge.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how it is asked, such as reward.max_tokens=4096",
+    )
+    _path(judge, "--cache", metavar="FILE", help="keep the server's replies")
+    judge.add_argument(
+        "--tokenizer",
+        choices=("rouge", "words"),
+        default="rouge",
+        help="what ROUGE compares: words of a-z and 0-9, or of any script",
+    )
+    judge.add_argument(
         "--reasoning",
         action="store_true",
         help="outputs hold reasoning: compare the final answers",

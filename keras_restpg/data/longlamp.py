@@ -40,6 +40,7 @@ def load_longlamp(
     source: Path | None = None,
     limit: int = 0,
     template: str = "paper",
+    date_format: str = "",
 ) -> list[Example]:
     """The examples of one configuration and split, a list of `Example`.
 
@@ -57,6 +58,8 @@ def load_longlamp(
         limit: the most examples; 0 is all.
         template: whose prompts the examples are for, `"paper"` or
             `"benchmark"`.
+        date_format: how all dates are written, as for `strptime`; empty: in
+            any form that `dates.parse` reads.
 
     Raises:
         InputError: no such file, split or template, or a row that does not
@@ -67,7 +70,9 @@ def load_longlamp(
     examples = load_longlamp("topic_writing_user", "val", limit=100)
     ```
     """
-    return list(stream_longlamp(config, split, source, limit, template))
+    return list(
+        stream_longlamp(config, split, source, limit, template, date_format)
+    )
 
 
 def stream_longlamp(
@@ -76,6 +81,7 @@ def stream_longlamp(
     source: Path | None = None,
     limit: int = 0,
     template: str = "paper",
+    date_format: str = "",
 ) -> Iterator[Example]:
     """As `load_longlamp`, one example at a time.
 
@@ -97,7 +103,7 @@ def stream_longlamp(
         if limit and number >= limit:
             return
         name = f"{config}-{split}-{number}"
-        example = to_example(row, name, config, where, template)
+        example = to_example(row, name, config, where, template, date_format)
         if example.id in seen:
             raise InputError(
                 f"{where}: the id {example.id!r} was there before. Give each "
@@ -113,6 +119,7 @@ def load_folder(
     tasks: Sequence[str] = (),
     limit: int = 0,
     template: str = "paper",
+    date_format: str = "",
 ) -> list[Example]:
     """The examples of all tasks in a folder, as of `load_longlamp`.
 
@@ -121,7 +128,7 @@ def load_folder(
         split: `"train"`, `"val"` or `"test"`.
         tasks: names of tasks; empty: all that have such a file.
         limit: the most examples a task; 0 is all.
-        template: as for `load_longlamp`.
+        template, date_format: as for `load_longlamp`.
 
     Returns:
         list of `Example`, tasks in order of their names.
@@ -139,7 +146,9 @@ def load_folder(
         )
     found = {}
     for name in names:
-        for example in stream_longlamp(name, split, folder, limit, template):
+        for example in stream_longlamp(
+            name, split, folder, limit, template, date_format
+        ):
             first = found.setdefault(example.id, example)
             if first is not example:
                 raise InputError(
@@ -173,6 +182,7 @@ def to_example(
     task: str,
     where: str,
     template: str = "paper",
+    date_format: str = "",
 ) -> Example:
     """One row as an `Example`.
 
@@ -181,7 +191,7 @@ def to_example(
         name: the example's id where the row has none.
         task: the task's name in reports.
         where: file and line, for messages.
-        template: as for `load_longlamp`.
+        template, date_format: as for `load_longlamp`.
 
     Raises:
         InputError: a field is missing, empty or of another type.
@@ -196,7 +206,12 @@ def to_example(
     prompt = _filled(row, "input", where)
     documents = tuple(
         _document(
-            item, kind, f"{where}, profile item {number}", number, template
+            item,
+            kind,
+            f"{where}, profile item {number}",
+            number,
+            template,
+            date_format,
         )
         for number, item in enumerate(profile, 1)
     )
@@ -238,7 +253,7 @@ def _filled(row, field, where):
     return text
 
 
-def _document(item, kind, where, number, template):
+def _document(item, kind, where, number, template, date_format):
     if not isinstance(item, dict):
         raise InputError(f"{where}: must be an object. Received: {item!r:.80}")
     nulls = {f for f in kind.fields if f in item and item[f] is None}
@@ -260,7 +275,7 @@ def _document(item, kind, where, number, template):
         text=shown,
         id=reading.text_or(item, "id", where, str(number)),
         search_text=search_text,
-        date=dates.text_or(item, kind.date, where),
+        date=dates.text_or(item, kind.date, where, date_format),
     )
 
 

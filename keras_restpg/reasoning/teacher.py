@@ -86,7 +86,7 @@ class Teacher:
         self,
         generate: Generate,
         max_copied: float = 0.2,
-        attempts: int = 4,
+        attempts: int = 3,
         max_prompt_tokens: int | None = None,
         count_tokens: Callable[[str], int] | None = None,
     ) -> None:

@@ -7,12 +7,14 @@ from keras_restpg._lazy import lazy
 # Public name -> the file that holds it. Loaded on first use: the judge needs
 # a backend, ROUGE does not.
 _PUBLIC = {
+    "Connection": "http_settings",
     "EmbeddingReward": "embedding",
     "FunctionReward": "combine",
     "HTTPJudge": "http",
     "Judgement": "reward",
     "LLMJudge": "judge",
     "MixReward": "combine",
+    "Request": "http_settings",
     "Reward": "reward",
     "RougeReward": "overlap",
     "SteppedReward": "combine",
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
         EmbeddingReward as EmbeddingReward,
     )
     from keras_restpg.rewards.http import HTTPJudge as HTTPJudge
+    from keras_restpg.rewards.http_settings import Connection as Connection
+    from keras_restpg.rewards.http_settings import Request as Request
     from keras_restpg.rewards.judge import LLMJudge as LLMJudge
     from keras_restpg.rewards.overlap import RougeReward as RougeReward
     from keras_restpg.rewards.reward import Judgement as Judgement

@@ -1,34 +1,31 @@
 """A judge behind an OpenAI-compatible HTTP server (vLLM, Ollama, others).
 
 The prompt is Figure 6; how a score follows from the reply stands in
-`http_reply.py`. Beyond it:
+`http_reply.py`, what servers do and don't take in `http_request.py`. Beyond
+the prompt:
 
 - A server's tokenizer may read control symbols in text, such as
   `<end_of_turn>`, as control tokens, which no client can prevent. A space is
-  put after the first character of such symbols.
+  put after the bracket of all that may be one (`model/text.py`).
 - It refuses what its model can't hold. Prompt, expected output and answer are
-  cut to `max_characters` each.
+  cut to `max_characters` each, in their middle.
 """
 
 import dataclasses
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from keras_restpg import prompts
 from keras_restpg._types import Path
-from keras_restpg.errors import InputError
-from keras_restpg.model.text import CONTROL
 from keras_restpg.records import Example
-from keras_restpg.rewards import http_client, http_reply
+from keras_restpg.rewards import http_reply
+from keras_restpg.rewards.http_client import Client
+from keras_restpg.rewards.http_request import Form, Question
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.rewards.reward import Judgement, Judging, check_aligned
 from keras_restpg.store.cache import Cache
-
-# Bytes of a reply beyond which nothing is read: a judge's have some thousands,
-# and each token with its 20 alternatives at most this many.
-_REPLY_BYTES = 1 << 20
-_TOKEN_BYTES = 1 << 13
 
 
 class HTTPJudge(Judging):
@@ -40,32 +37,15 @@ class HTTPJudge(Judging):
             as `"https://host/v1"`, only `/chat/completions` is added, and
             nothing where it ends so. A query (`?api-version=…`) is kept.
         model: the model's name on the server.
-        api_key: sent as a bearer token where given.
-        logprobs: whether to read log-probabilities. False, for servers
-            without them, takes the number that the reply begins with; there
-            are no probabilities then.
-        timeout: seconds for each request, from the connection to the last
-            byte of the reply.
-        retries: how often a request is sent again after a timeout, a lost
-            connection, the status 408, 429 or 5xx, or a damaged reply.
-        backoff: seconds before the first retry; doubled for each further
-            one, unless the server says how long to wait.
-        concurrency: how many requests are under way at once.
+        api_key: sent as a bearer token where given, to Azure as `api-key`.
+        request: a `Request`: log-probabilities, lengths, further fields.
+        connection: a `Connection`: timeout, retries, concurrency.
         cache: path of a file (SQLite) that keeps replies across runs and
             may be shared by processes, or None to keep them in memory.
-        max_characters: prompt, expected output and answer are cut to this
-            many characters each, so that no text can outgrow the judge. The
-            default fits a model of 8,192 tokens in languages of which a
-            token holds three characters or more; in Chinese, say, a token
-            holds about one.
-        max_tokens: tokens of a reply. The default is enough for a judge that
-            answers with the score; one that thinks first needs room for its
-            thoughts, such as 4,096. Answers whose reply ends before the score
-            get no judgement.
 
     Raises:
-        InputError: an address that is not http or https, a setting out of
-            its range, or a cache that is none or can't be read.
+        InputError: an address that is not http or https, or a cache that is
+            none or can't be read.
 
     Example:
         ```python
@@ -79,35 +59,15 @@ class HTTPJudge(Judging):
         url: str,
         model: str,
         api_key: str | None = None,
-        logprobs: bool = True,
-        timeout: float = 60.0,
-        retries: int = 4,
-        backoff: float = 1.0,
-        concurrency: int = 8,
+        request: Request | None = None,
+        connection: Connection | None = None,
         cache: Path | None = None,
-        max_characters: int = 8192,
-        max_tokens: int = http_reply.PLACES,
     ) -> None:
-        if max_characters < 1 or max_tokens < 1:
-            raise InputError(
-                "`max_characters` and `max_tokens` must be at least 1. "
-                f"Received: max_characters={max_characters}, "
-                f"max_tokens={max_tokens}"
-            )
-        self.client = http_client.Client(
-            url,
-            api_key=api_key,
-            timeout=timeout,
-            retries=retries,
-            backoff=backoff,
-            concurrency=concurrency,
-            largest=max(_REPLY_BYTES, _TOKEN_BYTES * max_tokens),
-        )
+        self.client = Client(url, api_key, connection)
         self.model = model
-        self.logprobs = logprobs
+        self.request = request or Request()
         self.cache = Cache(cache, "replies")
-        self.max_characters = max_characters
-        self.max_tokens = max_tokens
+        self._form = Form(self.request)
 
     def judge(
         self, examples: Sequence[Example], answers: Sequence[str]
@@ -121,20 +81,24 @@ class HTTPJudge(Judging):
         Returns:
             list of `Judgement`; a blank answer has score 0. So has one that
             got no judgement: its reply thought without end, was empty, or
-            says something else than a score (`unjudged`).
+            says something else than a score, or the question was longer than
+            the server's context (`unjudged`).
 
         Raises:
             InputError: the server cannot be reached, refuses the request, or
                 replies with something else than was asked for.
+
+        Warns:
+            RuntimeWarning: what was asked in another form than was set, as
+                the server refused that, and how many texts were cut.
         """
         check_aligned(examples, answers)
         pairs = zip(examples, answers, strict=True)
-        bodies = [
-            self._body(example, answer) if answer.strip() else None
-            for example, answer in pairs
+        questions = [
+            self._question(*pair) if pair[1].strip() else None for pair in pairs
         ]
-        keys = [self._key(body) if body else None for body in bodies]
-        found = self._replies(dict(zip(keys, bodies, strict=True)))
+        keys = [self._key(each) if each else None for each in questions]
+        found = self._replies(dict(zip(keys, questions, strict=True)))
         return [
             found[key].judgement() if key else Judgement(0.0) for key in keys
         ]
@@ -147,73 +111,53 @@ class HTTPJudge(Judging):
         Returns:
             dict of JSON values.
         """
-        return {
-            "model": self.model,
-            "logprobs": self.logprobs,
-            "max_characters": self.max_characters,
-            "max_tokens": self.max_tokens,
-        }
+        return {"model": self.model, **dataclasses.asdict(self.request)}
 
-    def _replies(self, bodies):
-        """`{key: Reply}` of `{key: body}`, from the cache or the server."""
-        bodies = {key: body for key, body in bodies.items() if key}
-        kept = self.cache.get(bodies).items()
+    def _question(self, example, answer):
+        longest = self.request.max_characters
+        return Question(self.model, self._form, longest, example, answer)
+
+    def _replies(self, questions):
+        """`{key: Reply}` of `{key: Question}`: of the cache or the server."""
+        questions = {key: each for key, each in questions.items() if key}
         found = {
             key: reply
-            for key, data in kept
+            for key, data in self.cache.get(questions).items()
             if (reply := http_reply.from_bytes(data))
         }
-        missing = {k: b for k, b in bodies.items() if k not in found}
+        missing = {k: q for k, q in questions.items() if k not in found}
 
         def done(key, reply):
-            self.cache.add({key: http_reply.to_bytes(reply)})
+            # A question that was not read may be one day.
+            if not reply.unread:
+                self.cache.add({key: http_reply.to_bytes(reply)})
             found[key] = reply
 
         if missing:
-            self.client.post_all(missing, self._read, done)
+            try:
+                self.client.post_all(missing, done)
+            finally:
+                self._say(missing.values())
         return found
 
-    def _body(self, example, answer):
-        text = prompts.fill(
-            prompts.JUDGE_PROMPT,
-            prompt=self._plain(example.prompt),
-            expected=self._plain(example.expected),
-            answer=self._plain(answer),
-        )
-        body = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": text}],
-            "max_tokens": self.max_tokens,
-            "temperature": 0,
-        }
-        if self.logprobs:
-            body |= {"logprobs": True, "top_logprobs": 20}
-        return body
+    def _say(self, questions):
+        """Warns of what is not as it was asked for."""
+        learnt, self._form.learnt = self._form.learnt, []
+        cut = sum(question.cut for question in questions)
+        if cut:
+            learnt = [
+                *learnt,
+                f"{cut} of {len(questions)} questions were longer than its "
+                "context: their texts were cut in the middle",
+            ]
+        if learnt:
+            warnings.warn(
+                f"The judge at {self.client.url}: {'; '.join(learnt)}.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
 
-    def _plain(self, text):
-        """The beginning of a text, without control symbols or surrogates."""
-        text = text[: self.max_characters]
-        text = CONTROL.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
-        return text.encode("utf-8", "replace").decode("utf-8")
-
-    def _key(self, body):
+    def _key(self, question):
         """The same model may be another one on another server."""
-        asked = json.dumps([self.client.url, body])
-        return hashlib.sha256(asked.encode()).hexdigest()
-
-    def _read(self, reply):
-        """The `Reply` of a server's JSON, its words without secrets."""
-        try:
-            found = http_reply.read(reply["choices"][0], self.logprobs)
-        except (KeyError, IndexError, TypeError, OverflowError) as error:
-            raise InputError(
-                f"{self.client.url} replied without what was asked for "
-                f"({error!r}). If it gives no log-probabilities, use "
-                "`logprobs=False`. Received: "
-                f"{self.client.redact(json.dumps(reply))[:300]}"
-            ) from error
-        return dataclasses.replace(
-            found,
-            text=self.client.redact(found.text),
-            before=self.client.redact(found.before),
-        )
+        asked = [self.client.url, self.get_config(), question.content()]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()

@@ -50,11 +50,16 @@ _IMPOSSIBLE = -9000.0
 # How thoughts begin and end, in the words of several families of models. The
 # beginning may have stood in the prompt, and the end may be missing.
 _THOUGHT = re.compile(
-    r"\s*(?:<(?:think|thinking|thought|reasoning)>|\[THINK\]|<\|channel>)"
+    r"\s*(?:[<◁](?:(?:seed:)?think|thinking|thought|reasoning)[>▷]"
+    r"|\[THINK\]|<\|START_THINKING\|>|<\|channel\|?>)"
 )
 _THOUGHT_END = re.compile(
-    r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]|<channel\|>"
+    r"[<◁]/(?:(?:seed:)?think|thinking|thought|reasoning)[>▷]"
+    r"|\[/THINK\]|<\|END_THINKING\|>|<channel\|>"
+    r"|<\|channel\|>final<\|message\|>"
 )
+# Fields in which servers put thoughts apart.
+_APART = ("reasoning_content", "reasoning", "thinking")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +73,18 @@ class Reply:
             log-probability}]`, what the server chose and its most probable
             tokens there; None where no log-probabilities were asked for or
             there is no answer.
+        unread: why the server did not read the question; empty where it did.
     """
 
     text: str
     before: str = ""
     tokens: list | None = None
+    unread: str = ""
 
     def judgement(self) -> Judgement:
         """The `Judgement` that follows; perhaps that there is none."""
+        if self.unread:
+            return no_judgement(self.unread)
         if self.tokens is not None:
             return judgement_of(criteria_log_probs(self.tokens), self.text)
         if not self.text:
@@ -118,16 +127,15 @@ def read(choice: Json, logprobs: bool) -> Reply:
         logprobs: whether log-probabilities were asked for.
 
     Raises:
-        KeyError, TypeError, OverflowError: it does not hold what was asked
-            for.
+        AttributeError, KeyError, TypeError, OverflowError: it does not hold
+            what was asked for.
         ValueError: a log-probability that is none.
     """
     message = choice["message"]
     if not isinstance(message, dict):
         raise TypeError("the message is no object")
-    before, text = _parts(_text(message.get("content") or ""))
-    apart = [message.get(k) for k in ("reasoning_content", "reasoning")]
-    apart = next((each for each in apart if _is_said(each)), "")
+    before, text = _parts(_content(message.get("content") or ""))
+    apart = next((message[k] for k in _APART if _is_said(message.get(k))), "")
     refusal = message.get("refusal")
     before = apart or before or (refusal if _is_said(refusal) else "")
     tokens = None
@@ -135,6 +143,14 @@ def read(choice: Json, logprobs: bool) -> Reply:
         content = choice["logprobs"]["content"]
         tokens = _tokens(_answer(content, text if apart else ""))
     return Reply(text[:_SAID], before[:_SAID], tokens)
+
+
+def _content(content):
+    """A message's text, which Mistral's own server sends in parts."""
+    if not isinstance(content, list):
+        return _text(content)
+    parts = [part for part in content if part.get("type", "text") == "text"]
+    return "".join(_text(part["text"]) for part in parts)
 
 
 def _is_said(value) -> TypeGuard[str]:
@@ -160,7 +176,8 @@ def _answer(content, answer):
     texts = [_text(each["token"]) for each in content]
     whole = "".join(texts)
     ends = [match.end() for match in _THOUGHT_END.finditer(whole)]
-    begin = max(ends[-1] if ends else 0, whole.rfind(answer) if answer else 0)
+    begin = whole.rfind(answer[:_SAID]) if answer else 0
+    begin = max(begin, ends[-1] if ends else 0)
     first, end = 0, 0
     while first < len(texts) and end + len(texts[first]) <= begin:
         end += len(texts[first])

@@ -7,7 +7,6 @@ computed.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from keras_restpg.store import RunDirectory
 
 SCRATCH = "scratch"
-# Environment variable with the key that a judge's server asks for.
-API_KEY = "KERAS_RESTPG_API_KEY"
 
 
 def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
@@ -69,7 +66,14 @@ def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
         "test": data.max_test,
     }
     splits = {
-        split: load_folder(folder, split, data.tasks, limit, data.template)
+        split: load_folder(
+            folder,
+            split,
+            data.tasks,
+            limit,
+            data.template,
+            data.date_format,
+        )
         for split, limit in limits.items()
     }
     if data.scrub:
@@ -161,7 +165,7 @@ def make_retriever(recipe: Recipe, folder: Path | None = None) -> Retriever:
     if settings.method == "random":
         return retrieval.Random(recipe.seed)
     if settings.method == "most_recent":
-        return retrieval.MostRecent()
+        return retrieval.MostRecent(recipe.data.date_format)
     return retrieval.BM25()
 
 
@@ -188,20 +192,10 @@ def make_reward(recipe: Recipe, folder: Path | None = None) -> Scorer:
     if settings.kind == "judge":
         return rewards.LLMJudge(load_preset(settings.preset, "bfloat16"))
     if settings.kind == "http":
-        if not settings.url or not settings.model:
-            raise InputError(
-                "reward.kind 'http' needs reward.url, the server's address, "
-                "and reward.model, the model's name there."
-            )
-        return rewards.HTTPJudge(
-            settings.url,
-            settings.model,
-            api_key=os.environ.get(API_KEY),
-            timeout=settings.timeout,
-            retries=settings.retries,
-            cache=_local(folder, "replies.sqlite3"),
-        )
-    reward = rewards.RougeReward(settings.kind)
+        from keras_restpg.run.server import http_judge
+
+        return http_judge(settings, _local(folder, "replies.sqlite3"))
+    reward = rewards.RougeReward(settings.kind, tokenizer=settings.tokenizer)
     if not settings.cutoffs:
         return reward
     try:

@@ -8,7 +8,6 @@ Deviation: `sampling.top_p`, which the paper leaves open, is 0.95.
 import dataclasses
 import json
 import tomllib
-import typing
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from keras_restpg import settings
 from keras_restpg._types import Path
 from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.settings import Settings, setting
 from keras_restpg.tables import flat
 
@@ -25,10 +25,27 @@ if TYPE_CHECKING:
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
 
-def _of(name: str) -> typing.Any:
+def _of(name: str) -> Any:
     """A field that is one of `Settings`, with its default and range."""
-    (found,) = (f for f in dataclasses.fields(Settings) if f.name == name)
-    return dataclasses.field(default=found.default, metadata=found.metadata)
+    return _field(Settings, name)
+
+
+def _field(cls: Any, name: str, prefix: str = "") -> Any:
+    """A field that is one of a class's, with its default and range."""
+    (found,) = (f for f in dataclasses.fields(cls) if f.name == name)
+    return dataclasses.field(
+        default=found.default,
+        default_factory=found.default_factory,
+        metadata={**found.metadata, "about": prefix + found.metadata["about"]},
+    )
+
+
+def _request(name: str) -> Any:
+    return _field(Request, name, "http: ")
+
+
+def _connection(name: str) -> Any:
+    return _field(Connection, name, "http: ")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +73,9 @@ class Data:
     )
     scrub: bool = setting(
         False, "replace e-mail addresses and phone numbers in all texts"
+    )
+    date_format: str = setting(
+        "", "how all dates are written, such as %d/%m/%Y; empty: found out"
     )
     max_train: int = setting(0, "training examples a task; 0: all", low=0)
     max_test: int = setting(0, "test examples a task; 0: all", low=0)
@@ -133,8 +153,21 @@ class Reward:
     )
     url: str = setting("", "http: address of an OpenAI-compatible server")
     model: str = setting("", "http: the model's name there")
-    timeout: float = setting(60.0, "http: seconds to wait for it", low=0.0)
-    retries: int = setting(4, "http: how often to ask again", low=0)
+    logprobs: bool = _request("logprobs")
+    top_logprobs: int = _request("top_logprobs")
+    max_tokens: int = _request("max_tokens")
+    tokens_field: str = _request("tokens_field")
+    max_characters: int = _request("max_characters")
+    extra_body: dict[str, Any] = _request("extra_body")
+    timeout: float = _connection("timeout")
+    retries: int = _connection("retries")
+    backoff: float = _connection("backoff")
+    concurrency: int = _connection("concurrency")
+    tokenizer: str = setting(
+        "rouge",
+        "rouge: what words are, rouge-score's of a-z and 0-9 or any script's",
+        choices=("rouge", "words"),
+    )
     cutoffs: tuple[float, ...] = setting(
         (), "rouge: four values that cut it to the five scores; empty: none"
     )
@@ -261,7 +294,8 @@ class Recipe:
     def difference(self, other: "Recipe") -> list[str]:
         """Names of the settings in which two recipes differ."""
         ours, theirs = (flat(dataclasses.asdict(r)) for r in (self, other))
-        return [name for name in ours if ours[name] != theirs.get(name)]
+        names = ours | theirs
+        return [n for n in names if ours.get(n) != theirs.get(n)]
 
 
 def _lines(field, value):
@@ -274,8 +308,11 @@ def _lines(field, value):
 def _toml(value):
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        items = (f"{_toml(k)} = {_toml(v)}" for k, v in value.items())
+        return f"{{{', '.join(items)}}}"
     # JSON's escapes are TOML's too, but for DEL, which JSON leaves as it is.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -16,6 +16,7 @@ from keras_restpg.run import recipe
 from tests.cli.process import keras_restpg
 from tests.rewards import judges
 from tests.rewards.records import example
+from tests.rewards.servers import SEVEN, Server
 
 
 def test_the_printed_recipe_is_the_default(tmp_path):
@@ -107,6 +108,11 @@ sys.exit("Keras was imported" if "keras" in sys.modules else code)
             ["run", "empty.toml", "--set", "data.folder=."]
             + ["retrieval.preset=./no"],
             "./no: there is no such folder",
+        ),
+        (
+            ["run", "empty.toml", "--set", "data.folder=."]
+            + ["retrieval.method=bm25", "reward.kind=http"],
+            "needs reward.url",
         ),
         (["status", "none"], "holds no run"),
         (["status", "."], "holds no run"),
@@ -216,6 +222,45 @@ def test_predictions_are_judged_by_a_preset(tmp_path, capsys):
     assert rows[0]["expected_score"] == expected.expected_score
     assert rows[1]["judge"] == 0
     assert rows[1]["reason"] == "no final answer"
+
+
+@pytest.mark.filterwarnings("error")
+def test_predictions_are_judged_by_a_server(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_RESTPG_API_KEY", "a-key")
+    cache = tmp_path / "replies.sqlite3"
+    with Server((200, SEVEN)) as server:
+        for _ in range(2):
+            table, rows = judged(
+                tmp_path,
+                capsys,
+                *("--url", server.url, "--model", "m", "--cache", str(cache)),
+                *("--set", "reward.max_tokens=99", "--tokenizer", "words"),
+            )
+    assert [body["max_tokens"] for _, body in server.requests] == [99]
+    assert server.headers[0]["Authorization"] == "Bearer a-key"
+    assert (table["a"]["judge"], rows[0]["judge"]) == ("0.7000", 0.7)
+    assert rows[1]["reason"] == "no final answer"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--url", "http://h"], "--url needs --model"),
+        (["--url", "h", "--model", "m"], "must begin with http"),
+        (["--model", "m"], "give --url too"),
+        (["--set", "reward.retries=1"], "give --url too"),
+        (["--url", "http://h", "--preset", "p"], "there is one judge"),
+        (
+            ["--url", "http://h", "--model", "m", "--set", "reward.retries=x"],
+            "reward.retries must be",
+        ),
+    ],
+)
+def test_options_of_a_server_that_do_not_fit(
+    tmp_path, capsys, options, message
+):
+    assert cli.main(judge_command(tmp_path, *options)) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_file_that_can_not_be_written_is_named(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """The judge on a server, against real servers on loopback."""
 
 import asyncio
-import http.server
 import json
 import math
 import os
@@ -17,104 +16,16 @@ import pytest
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.rewards import http as http_judge
-from keras_restpg.rewards.http_client import Client
+from keras_restpg.rewards import http_address, http_client
 from keras_restpg.rewards.http_reply import Reply
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.rewards.reward import SCORES
 from keras_restpg.store.cache import Cache
 from tests.rewards.records import example
 from tests.rewards.replies import listing, place, reply, silent
+from tests.rewards.servers import EXAMPLE, SEVEN, Dripping, Server, judge
 
-EXAMPLE = example()
 FUZZ = int(os.environ.get("KERAS_RESTPG_FUZZ", 10_000))
-
-
-SEVEN = reply(place("7", n7=0.6, n1=0.2, n5=0.1))
-
-
-class Server:
-    """Serves `replies`: `(status, body, headers)`, the last one for ever."""
-
-    def __init__(self, *replies, delay=0.0):
-        self.replies = list(replies)
-        self.delay = delay
-        self.requests, self.headers = [], []
-        self.running = self.most = 0
-        self.lock = threading.Lock()
-
-    def __enter__(self):
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                outer.serve(self)
-
-            def log_message(self, *args):
-                pass
-
-        address = ("127.0.0.1", 0)
-        self.server = http.server.ThreadingHTTPServer(address, Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(
-            target=self.server.serve_forever, args=(0.02,)
-        )
-        self.thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def send(self, handler, sent):
-        handler.wfile.write(sent)
-
-    def serve(self, handler):
-        size = int(handler.headers["Content-Length"])
-        body = json.loads(handler.rfile.read(size))
-        with self.lock:
-            self.requests.append((handler.path, body))
-            self.headers.append(dict(handler.headers))
-            self.running += 1
-            self.most = max(self.most, self.running)
-            chosen = self.replies[0]
-            if len(self.replies) > 1:
-                self.replies.pop(0)
-        time.sleep(self.delay)
-        with self.lock:
-            self.running -= 1
-        status, sent, headers = (*chosen, {})[:3]
-        sent = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
-        try:
-            handler.send_response(status)
-            for name, value in headers.items():
-                handler.send_header(name, value)
-            if "Content-Length" not in headers:
-                handler.send_header("Content-Length", str(len(sent)))
-            handler.end_headers()
-            self.send(handler, sent)
-        except OSError:
-            pass  # The client has given up waiting.
-
-
-class Dripping(Server):
-    """Sends a few bytes at a time, with pauses, and perhaps not to the end."""
-
-    def __init__(self, *replies, pause=0.0, stall=False):
-        super().__init__(*replies)
-        self.pause = pause
-        self.stall = stall
-
-    def send(self, handler, sent):
-        for first in range(0, len(sent) // (1 + self.stall), 4):
-            handler.wfile.write(sent[first : first + 4])
-            time.sleep(self.pause)
-        if self.stall:
-            time.sleep(1.0)
-
-
-def judge(server, **options):
-    options = {"backoff": 0.01, "timeout": 5.0, **options}
-    return http_judge.HTTPJudge(server.url, "a-model", **options)
 
 
 def test_what_is_asked():
@@ -191,13 +102,20 @@ def test_a_judge_that_thinks_needs_room():
 
 
 def test_what_a_judge_is():
-    one = http_judge.HTTPJudge("http://one", "m", api_key="a-key", timeout=1)
-    other = http_judge.HTTPJudge("http://other", "m", max_tokens=99)
+    one = http_judge.HTTPJudge(
+        "http://one", "m", api_key="a-key", connection=Connection(timeout=1)
+    )
+    other = http_judge.HTTPJudge(
+        "http://other", "m", request=Request(max_tokens=99)
+    )
     assert one.get_config() == {
         "model": "m",
         "logprobs": True,
-        "max_characters": 8192,
+        "top_logprobs": 20,
         "max_tokens": 12,
+        "tokens_field": "max_tokens",
+        "max_characters": 8192,
+        "extra_body": {},
     }
     assert other.get_config() == {**one.get_config(), "max_tokens": 99}
 
@@ -213,16 +131,16 @@ def test_long_texts_are_cut():
     asked = example(prompt="p" * 100_000, expected="e" * 100_000)
     with Server((200, SEVEN)) as server:
         reward = judge(server, max_characters=50)
-        reward.score([asked], ["a" * 100_000])
+        reward.score([asked], [f"begin{'a' * 100_000}end"])
         judge(server).score([asked], ["a" * 100_000])
     contents = [r[1]["messages"][0]["content"] for r in server.requests]
     assert contents[0] == prompts.fill(
         prompts.JUDGE_PROMPT,
-        prompt="p" * 50,
-        expected="e" * 50,
-        answer="a" * 50,
+        prompt=f"{'p' * 23} […] {'p' * 22}",
+        expected=f"{'e' * 23} […] {'e' * 22}",
+        answer=f"begin{'a' * 18} […] {'a' * 19}end",
     )
-    assert "a" * 8192 in contents[1] and "a" * 8193 not in contents[1]
+    assert "a" * 4000 in contents[1] and "a" * 4100 not in contents[1]
 
 
 def test_equal_answers_are_asked_once_and_blank_ones_never():
@@ -242,7 +160,7 @@ def test_the_cache_outlives_the_process(tmp_path):
         assert judge(server, cache=path).score([EXAMPLE], ["b"]) > 0.6
         assert len(server.requests) == 2
         # Whole, and yet no reply of a judge.
-        key = first._key(first._body(EXAMPLE, "a"))
+        key = first._key(first._question(EXAMPLE, "a"))
         Cache(path, "replies").add({key: b"{}"})
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
         judge(server, cache=path).score([EXAMPLE] * 2, ["a", "b"])
@@ -293,7 +211,7 @@ def test_retries_come_to_an_end():
 
 
 def test_waits_double():
-    client = Client("http://localhost", backoff=1.0)
+    client = http_client.Client("http://localhost")
     waits = [client._wait(attempt, None) for attempt in range(4)]
     for attempt, wait in enumerate(waits):
         assert 2**attempt / 2 <= wait <= 2**attempt
@@ -316,29 +234,6 @@ def test_a_stall_in_a_reply_is_tried_again():
         with pytest.raises(InputError, match="2 tries: .*timed out"):
             judge(server, timeout=0.2, retries=1).score([EXAMPLE], ["a"])
     assert len(server.requests) == 2
-
-
-def test_the_timeout_bounds_a_reply_that_drips():
-    with Dripping((200, SEVEN), pause=0.05) as server:
-        begin = time.monotonic()
-        with pytest.raises(InputError, match="timed out"):
-            judge(server, timeout=0.3, retries=0).score([EXAMPLE], ["a"])
-        assert time.monotonic() - begin < 1.0
-
-
-def test_the_timeout_bounds_a_head_that_drips():
-    class Head(Server):
-        def serve(self, handler):
-            handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            for _ in range(100):
-                handler.wfile.write(b"X-More: 1\r\n")
-                time.sleep(0.02)
-
-    with Head() as server:
-        begin = time.monotonic()
-        with pytest.raises(InputError, match="did not answer"):
-            judge(server, timeout=0.3, retries=0).score([EXAMPLE], ["a"])
-        assert time.monotonic() - begin < 1.0
 
 
 @pytest.mark.parametrize(
@@ -499,7 +394,7 @@ def test_no_more_requests_at_once_than_asked_for():
 )
 def test_a_reply_without_log_probabilities_is_refused(wrong):
     with Server((200, wrong)) as server:
-        with pytest.raises(InputError, match="logprobs=False"):
+        with pytest.raises(InputError, match="set `logprobs` to false"):
             judge(server).score([EXAMPLE], ["a"])
 
 
@@ -553,10 +448,9 @@ def test_other_addresses_are_refused(url):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "setting",
     [
         {"concurrency": 0},
-        {"max_characters": 0},
         {"timeout": 0},
         {"timeout": -1},
         {"timeout": math.nan},
@@ -564,12 +458,22 @@ def test_other_addresses_are_refused(url):
         {"retries": -1},
         {"backoff": -1},
         {"backoff": math.nan},
+        {"max_characters": 0},
+        {"max_tokens": 0},
+        {"top_logprobs": 0},
+        {"tokens_field": "tokens"},
+        {"extra_body": {"stream": True}},
+        {"extra_body": {"a": {1, 2}}},
+        {"extra_body": {"a": math.nan}},
+        {"extra_body": {1: "a"}},
+        {"extra_body": {"a": None}},
     ],
 )
-def test_settings_out_of_their_range_are_refused(settings):
-    (name,) = settings
-    with pytest.raises(InputError, match=f"`{name}`"):
-        http_judge.HTTPJudge("http://localhost", "m", **settings)
+def test_settings_out_of_their_range_are_refused(setting):
+    (name,) = setting
+    cls = Connection if hasattr(Connection, name) else Request
+    with pytest.raises(InputError, match=f"{cls.__name__}.{name} must"):
+        cls(**setting)
 
 
 def test_a_key_is_in_no_message():
@@ -634,8 +538,8 @@ def test_any_answer_is_asked_and_any_reply_is_scored():
     reward = http_judge.HTTPJudge("http://localhost", "m")
     rng = random.Random(1)
     for text in random_texts(FUZZ):
-        content = reward._body(EXAMPLE, text)["messages"][0]["content"]
-        assert not http_judge.CONTROL.search(content)
+        content = reward._question(EXAMPLE, text).content()
+        assert "<end_of_turn>" not in content and "</s>" not in content
         content.encode("utf-8")
         spoken = Reply(text.strip()).judgement()
         assert spoken.unjudged or spoken.score in SCORES
@@ -702,6 +606,36 @@ def test_no_secret_is_in_a_message(key):
         assert "secret" not in str(raised.value)
 
 
+def test_azures_key_has_a_name_of_its_own():
+    with Server((200, SEVEN)) as server:
+        server.url += "/openai/deployments/d?api-version=2024-10-21"
+        judge(server, api_key="a-key").score([EXAMPLE], ["a"])
+    assert server.headers[0]["api-key"] == "a-key"
+    assert "Authorization" not in server.headers[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "this"),
+    [
+        ("localhost", True),
+        ("localhost.", True),
+        ("judge.localhost", True),
+        ("127.0.0.1", True),
+        ("127.1", True),
+        ("0x7f000001", True),
+        ("0.0.0.0", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::2", False),
+        ("127.example.org", False),
+        ("localhost.example.org", False),
+    ],
+)
+def test_spellings_of_this_machine(host, this):
+    assert http_address._is_this_machine(host) == this
+
+
 def test_this_machine_is_asked_without_a_proxy(monkeypatch):
     with Server((200, SEVEN)) as proxy, Server((200, SEVEN)) as server:
         for name in ("http_proxy", "all_proxy"):
@@ -722,6 +656,21 @@ def test_an_error_with_status_200_is_an_error():
             with pytest.raises(InputError, match="an error: .*no such model"):
                 judge(server).score([EXAMPLE], ["a"])
         assert len(server.requests) == 1
+
+
+def test_a_second_reply_is_not_the_next_questions():
+    class Twice(Server):
+        protocol = "HTTP/1.1"
+
+        def send(self, handler, sent):
+            more = json.dumps(reply(place("10", n10=0.9))).encode()
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(more)}\r\n\r\n"
+            handler.wfile.write(sent + head.encode() + more)
+
+    with Twice((200, SEVEN), (200, reply(place("3", n3=0.9)))) as server:
+        reward = judge(server, concurrency=1)
+        scores = reward.score([EXAMPLE] * 3, ["a", "b", "c"])
+    np.testing.assert_allclose(scores, [0.7, 0.3, 0.3], rtol=1e-6)
 
 
 def test_inside_a_running_event_loop():

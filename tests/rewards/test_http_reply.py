@@ -102,11 +102,33 @@ ONE = place("1", n1=0.9)  # Of a list in a thought: no score.
         (["<", "think", ">1", "</", "think", ">\n\n", SEVEN, "."], {}),
         (["1", ". Okay</think>", SEVEN], {}),
         (["[THINK]", "1", "[/THINK]", SEVEN], {}),
+        (["<seed:think>", "1", "</seed:think>", SEVEN], {}),
+        (["◁think▷", "1", "◁/think▷", SEVEN], {}),
+        (["<|START_THINKING|>", "1", "<|END_THINKING|>", SEVEN], {}),
+        (
+            ["<|channel|>", "analysis", "<|message|>", "1", "<|end|>"]
+            + ["<|channel|>", "final", "<|message|>", SEVEN],
+            {},
+        ),
         # In a field of its own, its places listed or not.
         ([ONE, "</think>", SEVEN], {"text": "7", "reasoning_content": "1"}),
         ([SEVEN], {"text": "7", "reasoning_content": "1. The user"}),
         ([ONE, "<|message|>", SEVEN], {"text": "7", "reasoning": "1"}),
         (["1", "7", ".", SEVEN, "<eos>"], {"text": "7", "reasoning": "17."}),
+        ([SEVEN], {"text": "7", "thinking": "1"}),
+        # In parts.
+        (
+            [SEVEN],
+            {
+                "text": [
+                    {
+                        "type": "thinking",
+                        "thinking": [{"type": "text", "text": "1"}],
+                    },
+                    {"type": "text", "text": "7"},
+                ]
+            },
+        ),
     ],
 )
 def test_the_score_is_read_after_the_thoughts(places, message):
@@ -123,6 +145,8 @@ def test_the_score_is_read_after_the_thoughts(places, message):
     ("message", "quote"),
     [
         ({"text": "<think>\n1. The user"}, 'only: "<think> 1. The user"'),
+        ({"text": "<|channel|>analysis<|message|>1"}, 'sis<|message|>1"'),
+        ({"text": [{"type": "thinking", "thinking": []}]}, "an empty reply"),
         ({"text": "<think>1</think>\n"}, 'only: "<think>1</think>"'),
         ({"text": None, "reasoning_content": "1. He"}, 'only: "1. He"'),
         ({"text": "", "reasoning": "1. He"}, 'only: "1. He"'),

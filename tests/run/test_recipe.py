@@ -1,6 +1,7 @@
 """Recipes: TOML there and back, and what is refused."""
 
 import dataclasses
+import inspect
 import os
 import typing
 
@@ -10,6 +11,9 @@ from hypothesis import strategies as st
 
 from keras_restpg import decoding
 from keras_restpg.errors import InputError
+from keras_restpg.reasoning import Teacher
+from keras_restpg.rewards import RougeReward, http_settings
+from keras_restpg.rewards.http_settings import Connection, Request
 from keras_restpg.run import recipe
 
 fuzz = settings(
@@ -80,19 +84,64 @@ MANY = "1" + "0" * 5000
             f"optimizer.learning_rate={MANY[:400]}",
             "learning_rate must be a fin",
         ),
-        ("reward.timeout=inf", "reward.timeout must be a finite number"),
+        ("reasoning.temperature=inf", "temperature must be a finite number"),
         ("reward.cutoffs=[0.1, nan]", "reward.cutoffs must be a finite number"),
         ("data.tasks=" + "[" * 100_000, "data.tasks must be a list"),
         ("data.tasks=" + "[" * 99 + "]" * 99, "data.tasks must be of type str"),
         ('data.tasks=["\\u0000"]', "data.tasks must be text without null"),
         ("data.folder=\ud800", "data.folder must be text without null"),
         ("model.head_dim=33", "model.head_dim must be even"),
+        ("reward.extra_body=1", "reward.extra_body must be a table"),
+        ("reward.extra_body={n = 2}", "a table without 'n', which is set else"),
+        ("reward.extra_body={a = 2020-01-01}", "must be a table of texts"),
+        ("reward.extra_body.a=inf", "must be a table of texts"),
     ],
 )
 def test_refused(assignment, message):
     with pytest.raises(InputError, match=message) as caught:
         recipe.Recipe().with_settings([assignment])
     assert len(str(caught.value)) < 500
+
+
+def test_tables_are_settings():
+    changed = recipe.Recipe().with_settings(
+        [
+            "reward.extra_body={chat_template_kwargs={enable_thinking=false}}",
+            "reward.extra_body.seed=7",
+        ]
+    )
+    assert changed.reward.extra_body == {
+        "chat_template_kwargs": {"enable_thinking": False},
+        "seed": 7,
+    }
+    assert recipe.loads(changed.to_toml().encode(), "here") == changed
+    assert recipe.Recipe().difference(changed) == [
+        "reward.extra_body",
+        "reward.extra_body.chat_template_kwargs.enable_thinking",
+        "reward.extra_body.seed",
+    ]
+    assert recipe.Recipe().reward.extra_body == {}
+
+
+def test_a_judges_defaults_are_those_of_its_classes():
+    reward = recipe.Recipe().reward
+    for cls in (Request, Connection):
+        for name, value in dataclasses.asdict(cls()).items():
+            assert getattr(reward, name) == value
+
+
+@pytest.mark.parametrize(
+    ("section", "cls", "names"),
+    [
+        ("reasoning", Teacher, ("max_copied", "attempts")),
+        ("reward", RougeReward, ("tokenizer",)),
+    ],
+)
+def test_a_parts_defaults_are_the_recipes(section, cls, names):
+    parameters = inspect.signature(cls).parameters
+    for name in names:
+        value = getattr(getattr(recipe.Recipe(), section), name)
+        assert parameters[name].default == value
 
 
 @pytest.mark.parametrize("text", ["2024", "1e3", "true", "2024-01-01", "[1]"])
@@ -118,6 +167,8 @@ def setting(hint, field):
         return st.sampled_from(rule["choices"])
     if typing.get_origin(hint) is tuple:
         return st.lists(KINDS[typing.get_args(hint)[0]]({}), max_size=3)
+    if typing.get_origin(hint) is dict:
+        return TABLES
     return KINDS[hint](rule)
 
 
@@ -140,6 +191,20 @@ KINDS = {
     ),
 }
 
+PLAIN = KINDS[str]({})
+TABLES = st.dictionaries(
+    PLAIN.filter(lambda name: name not in http_settings._OURS),
+    st.recursive(
+        st.booleans() | KINDS[int]({"low": 0}) | KINDS[float]({}) | PLAIN,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(PLAIN, inner, max_size=3)
+        ),
+        max_leaves=5,
+    ),
+    max_size=3,
+)
+
 
 @fuzz
 @given(accepted(recipe.Recipe))
@@ -150,7 +215,7 @@ def test_all_that_is_accepted_is_read_back_from_toml(tree):
 
 NAMES = st.sampled_from(
     ["method", "seed", "data", "folder", "tasks", "training", "steps"]
-    + ["reward", "timeout", "cutoffs", "model", "head_dim"]
+    + ["reward", "timeout", "cutoffs", "extra_body", "model", "head_dim"]
 )
 VALUES = st.recursive(
     st.one_of(
