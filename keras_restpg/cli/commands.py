@@ -113,6 +113,16 @@ def judge(options: Namespace) -> None:
         scored.save(options.out)
 
 
+def export(options: Namespace) -> None:
+    from keras_restpg.run import export as exporting
+
+    exporting.check(options.out, options.to)
+    _check_finished(options.run)
+    with _progress(options).waiting("exporting the model"):
+        exporting.export(options.run, options.out, options.to)
+    _print(f"{options.out}: the model and its card, README.md.")
+
+
 def contriever(options: Namespace) -> None:
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert

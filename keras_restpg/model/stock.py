@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from keras_restpg import backend
-from keras_restpg.model import batching, nucleus
+from keras_restpg.model import nucleus, padding
 from keras_restpg.model.text import Codec
 
 # Rows of one call. A step of `generate` copies the caches of all its rows, so
@@ -109,7 +109,7 @@ class StockSampler:
 
     def _grid(self, prompts):
         """Token ids and mask (N, L + C), each prompt from the left."""
-        length = batching.bucket(max(map(len, prompts)), self._longest)
+        length = padding.bucket(max(map(len, prompts)), self._longest)
         shape = (len(prompts), length + self._new)
         ids = np.full(shape, self._pad_id, "int32")
         mask = np.zeros(shape, "int32")
