@@ -167,7 +167,7 @@ class Decoder:
         """Tokens and their log-probabilities at temperature 1, both (P, R)."""
         shape = logits.shape[:2]
         flat = ops.reshape(logits, (-1, logits.shape[-1]))
-        uniforms = ops.reshape(uniforms, (-1, uniforms.shape[-1]))
+        uniforms = ops.reshape(uniforms, (flat.shape[0], uniforms.shape[-1]))
         tokens, log_probs = nucleus.draw(
             flat, uniforms, temperature, top_p, self.top_k
         )
