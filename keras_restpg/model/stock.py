@@ -13,7 +13,8 @@ import numpy as np
 from keras import ops
 
 from keras_restpg import backend
-from keras_restpg.model import nucleus, padding
+from keras_restpg.model import nucleus
+from keras_restpg.model.padding import grid, padded
 from keras_restpg.model.text import Codec
 
 # Rows of one call. A step of `generate` copies the caches of all its rows, so
@@ -57,12 +58,13 @@ class StockSampler:
         max_new_tokens: int,
         sampling: Any,
     ) -> None:
-        self._pad_id = codec.pad_id
         self._longest = max_prompt_tokens
         self._new = max_new_tokens
 
-        def generate(token_ids, mask, uniforms):
-            """(N, L + C) twice and (N, C, U) to (N, L + C) and (N,)."""
+        def generate(token_ids, lengths, uniforms):
+            """(N, L + C), (N,) and (N, C, U) to (N, L + C) and (N,)."""
+            places = ops.arange(token_ids.shape[1], dtype="int32")[None]
+            mask = ops.cast(places < lengths[:, None], "int32")
             drawing = _Drawing(sampling, codec, uniforms)
             before = getattr(causal_lm, "sampler", None)
             causal_lm.sampler = drawing
@@ -96,27 +98,21 @@ class StockSampler:
             members = order[first : first + _ROWS]
             # The last rows repeat one, so that all calls have one shape.
             filled = (members * _ROWS)[:_ROWS]
-            ids, mask = self._grid([rows[row] for row in filled])
+            longest = padded(
+                len(rows[members[-1]]), 64, 32, limit=self._longest
+            )
+            ids, lengths = grid(
+                [rows[row] for row in filled], (_ROWS,), longest + self._new
+            )
             random = np.stack([uniforms(row) for row in filled])
             found = self._generate(
-                *map(ops.convert_to_tensor, (ids, mask, random))
+                *map(ops.convert_to_tensor, (ids, lengths, random))
             )
             ids, log_probs = map(ops.convert_to_numpy, found)
             for line, row in enumerate(members):
                 begin = len(rows[row])
                 written = ids[line, begin : begin + self._new].tolist()
                 yield row, written, float(log_probs[line])
-
-    def _grid(self, prompts):
-        """Token ids and mask (N, L + C), each prompt from the left."""
-        length = padding.bucket(max(map(len, prompts)), self._longest)
-        shape = (len(prompts), length + self._new)
-        ids = np.full(shape, self._pad_id, "int32")
-        mask = np.zeros(shape, "int32")
-        for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = prompt
-            mask[row, : len(prompt)] = 1
-        return ids, mask
 
 
 class _Drawing:

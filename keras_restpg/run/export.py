@@ -15,6 +15,7 @@ from keras_restpg._version import __version__
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.results import NAMES
 from keras_restpg.run import recipe as recipes
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.store import RunDirectory, folders
 from keras_restpg.store.files import Files
 
@@ -29,7 +30,7 @@ _PLACES = {
 }
 
 
-def export(run, out, to="hf"):
+def export(run: str, out: str | pathlib.Path, to: str = "hf") -> None:
     """Writes the model of a finished run into a new folder.
 
     LoRA weights are merged: a run's model holds them so.
@@ -66,7 +67,7 @@ def export(run, out, to="hf"):
     folders.save(Files(str(out.parent)), out.name, fill)
 
 
-def check(out, to):
+def check(out: str | pathlib.Path, to: str) -> pathlib.Path:
     """The path to write to.
 
     Raises:
@@ -103,7 +104,7 @@ def _hugging_face(model, path, directory):
         raise InputError(f"{model}: {error}") from error
 
 
-def card(directory, recipe, title, to):
+def card(directory: RunDirectory, recipe: Recipe, title: str, to: str) -> str:
     """The model card of a run, Markdown with the hub's header.
 
     Args:
