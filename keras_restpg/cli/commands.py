@@ -140,6 +140,16 @@ def _server(options):
     return http_judge(dataclasses.replace(settings, **named), options.cache)
 
 
+def export(options: Namespace) -> None:
+    from keras_restpg.run import export as exporting
+
+    exporting.check(options.out, options.to)
+    _check_finished(options.run)
+    with _progress(options).waiting("exporting the model"):
+        exporting.export(options.run, options.out, options.to)
+    _print(f"{options.out}: the model and its card, README.md.")
+
+
 def contriever(options: Namespace) -> None:
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert

@@ -61,6 +61,7 @@ def _parser():
     _status_parser(group)
     _write_parser(group)
     _judge_parser(group)
+    _export_parser(group)
     _data_parser(group)
     contriever = _group(group, "contriever", "the paper's retriever")
     about = "turn the public files into a KerasHub preset"
@@ -243,6 +244,21 @@ def _judge_parser(group):
         help="write each score, a line of JSON each",
     )
     _talk(judge)
+
+
+def _export_parser(group):
+    about = "the model of a run, for other tools"
+    export = _add(group, "export", commands.export, about)
+    _path(export, "run", metavar="DIR", help="a finished run's directory")
+    export.add_argument(
+        "--to",
+        choices=("keras", "hf"),
+        default="hf",
+        help="a KerasHub preset, or files for transformers, vLLM, Ollama and "
+        "llama.cpp (default); LoRA weights are merged",
+    )
+    _path(export, "--out", required=True, metavar="FOLDER", help="new folder")
+    _talk(export)
 
 
 def _add(group, name, command, about):

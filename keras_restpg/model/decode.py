@@ -167,14 +167,10 @@ class Decoder:
         """Tokens and their log-probabilities at temperature 1, both (P, R)."""
         shape = logits.shape[:2]
         flat = ops.reshape(logits, (-1, logits.shape[-1]))
-        if uniforms.shape[-1] == 0:
-            tokens = nucleus.most_probable(flat)
-        else:
-            uniforms = ops.reshape(uniforms, (-1, uniforms.shape[-1]))
-            tokens = nucleus.sample(
-                flat, uniforms, temperature, top_p, self.top_k
-            )
-        log_probs = backend.pick(flat, tokens) - ops.logsumexp(flat, axis=-1)
+        uniforms = ops.reshape(uniforms, (flat.shape[0], uniforms.shape[-1]))
+        tokens, log_probs = nucleus.draw(
+            flat, uniforms, temperature, top_p, self.top_k
+        )
         return ops.reshape(tokens, shape), ops.reshape(log_probs, shape)
 
     def _ends(self, tokens):

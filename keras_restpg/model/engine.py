@@ -111,6 +111,7 @@ class SamplingEngine:
         self.shares_prefix = prefix.supports(causal_lm.backbone)
         self._decoders = {}
         if not self.shares_prefix:
+            stock.check(causal_lm, max_prompt_tokens, max_new_tokens)
             warnings.warn(
                 f"{type(causal_lm.backbone).__name__} is no Gemma 1, 2 or 3: "
                 "sampling goes through its own, slower `generate`.",
@@ -200,15 +201,32 @@ class SamplingEngine:
         return list(prompt)
 
     def _decoder(self, top_k):
+        return self._kept(
+            top_k,
+            lambda: Decoder(
+                self.causal_lm.backbone, self.codec.stop_ids, top_k
+            ),
+        )
+
+    def _sampler(self, sampling):
+        return self._kept(
+            (sampling.temperature, sampling.top_p, sampling.top_k),
+            lambda: stock.StockSampler(
+                self.causal_lm,
+                self.codec,
+                self.max_prompt_tokens,
+                self.max_new_tokens,
+                sampling,
+            ),
+        )
+
+    def _kept(self, how, make):
+        """What `make` compiled last, while it draws so from this model."""
         # LoRA and quantisation replace variables: what was compiled before
         # would go on with the old ones.
-        key = (top_k, *map(id, self.causal_lm.backbone.variables))
+        key = (how, *map(id, self.causal_lm.backbone.variables))
         if key not in self._decoders:
-            self._decoders = {
-                key: Decoder(
-                    self.causal_lm.backbone, self.codec.stop_ids, top_k
-                )
-            }
+            self._decoders = {key: make()}
         return self._decoders[key]
 
     def _run_group(self, group, token_ids, sampling, keys):
@@ -229,9 +247,16 @@ class SamplingEngine:
         found = np.zeros((group.size, len(samples), *shape), "float32")
         for line, prompt in enumerate(group.prompts):
             for column, sample in enumerate(samples):
-                random = seeds.generator(sampling.seed, keys[prompt], sample)
-                found[line, column] = random.random(shape, dtype="float32")
+                found[line, column] = self._random(
+                    sampling, keys[prompt], sample
+                )
         return found
+
+    def _random(self, sampling, key, sample):
+        """Random numbers (new tokens, rounds) of one sample."""
+        shape = (self.max_new_tokens, sampling.rounds)
+        random = seeds.generator(sampling.seed, key, sample)
+        return random.random(shape, dtype="float32")
 
     def _generation(self, token_ids, log_prob):
         stops = self.codec.stop_ids
@@ -243,17 +268,13 @@ class SamplingEngine:
         )
 
     def _stock(self, token_ids, sampling, keys):
-        for prompt, ids in enumerate(token_ids):
-            seed = seeds.generator(sampling.seed, keys[prompt], 0).integers(
-                2**31
-            )
-            rows = stock.generate(
-                self.causal_lm,
-                ids,
-                sampling,
-                int(seed),
-                self.max_new_tokens,
-                self.codec,
-            )
-            for sample, (tokens, log_prob) in enumerate(rows):
-                yield prompt, sample, self._generation(tokens, log_prob)
+        count = sampling.num_samples
+
+        def uniforms(row):
+            prompt, sample = divmod(row, count)
+            return self._random(sampling, keys[prompt], sample)
+
+        rows = [ids for ids in token_ids for _ in range(count)]
+        found = self._sampler(sampling).stream(rows, uniforms)
+        for row, tokens, log_prob in found:
+            yield *divmod(row, count), self._generation(tokens, log_prob)

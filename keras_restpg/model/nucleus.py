@@ -30,6 +30,23 @@ def rounds(top_p: float) -> int:
     return 8 if top_p >= 0.5 else 24
 
 
+def draw(
+    logits: Any, uniforms: Any, temperature: Any, top_p: Any, top_k: int = 0
+) -> tuple[Any, Any]:
+    """As `sample`, with the words' log-probabilities at temperature 1.
+
+    Without uniform numbers (N, 0) the most probable words are taken.
+
+    Returns:
+        Word ids, int32 (N,), and log-probabilities, float32 (N,).
+    """
+    if uniforms.shape[-1]:
+        words = sample(logits, uniforms, temperature, top_p, top_k)
+    else:
+        words = most_probable(logits)
+    return words, backend.pick(logits, words) - ops.logsumexp(logits, axis=-1)
+
+
 def sample(
     logits: Any, uniforms: Any, temperature: Any, top_p: Any, top_k: int = 0
 ) -> Any:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import keras_hub
 import numpy as np
 from keras import ops
 
@@ -143,27 +144,39 @@ class StockScorer:
         computes at every place.
 
     Raises:
-        ValueError: a model that reads more than text, images say.
+        ValueError: a model that reads more than text, images say, or a
+            Gemma 3n.
     """
 
     def __init__(
         self, causal_lm: Any, wanted: Sequence[int], depth: int, rows: int = 4
     ) -> None:
-        if more := sorted(set(causal_lm.input) - {"token_ids", "padding_mask"}):
+        known = {"token_ids", "padding_mask", "position_ids"}
+        if more := sorted(set(causal_lm.input) - known):
             raise ValueError(
                 "A judge reads text alone. Received: "
                 f"{type(causal_lm).__name__}, which also needs "
                 f"{', '.join(more)}"
             )
+        if isinstance(causal_lm, keras_hub.models.Gemma3nCausalLM):
+            raise ValueError(
+                "A Gemma 3n can teach and sample but not judge: when it is "
+                "called, KerasHub's gives the logits of the embedding that it "
+                "was built with, not of the one that was loaded."
+            )
         self.rows = rows
         ids = np.array(wanted, "int32")
 
         def ask(token_ids, lengths):
-            mask = ops.arange(token_ids.shape[1])[None] < lengths[:, None]
+            places = ops.arange(token_ids.shape[1], dtype="int32")[None]
             inputs = {
                 "token_ids": token_ids,
-                "padding_mask": ops.cast(mask, "int32"),
+                "padding_mask": ops.cast(places < lengths[:, None], "int32"),
             }
+            if "position_ids" in causal_lm.input:
+                inputs["position_ids"] = ops.broadcast_to(
+                    places, token_ids.shape
+                )
             logits = causal_lm(inputs, training=False)
             places = _last_places(lengths, depth)[..., None]
             logits = ops.take_along_axis(logits, places, axis=1)

@@ -7,6 +7,7 @@ computed.
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -119,21 +120,74 @@ def load_generator(
 def load_preset(preset: str, dtype: str = "float32") -> CausalLM:
     """A KerasHub causal LM by name or folder.
 
+    Args:
+        preset: a name that KerasHub knows, or a folder.
+        dtype: of weights and arithmetic; a quantized preset keeps its own.
+
     Raises:
         InputError: there is none, or it needs credentials; with the reason.
     """
     import keras_hub
 
+    options = {} if _quantized(preset) else {"dtype": dtype}
     try:
-        return keras_hub.models.CausalLM.from_preset(preset, dtype=dtype)
+        causal_lm = keras_hub.models.CausalLM.from_preset(preset, **options)
     # Hubs raise errors of many kinds; each is an answer to the setting.
     except Exception as error:
+        reason = f"{type(error).__name__}: {_first_line(error)}"
         raise InputError(
-            f"The preset {preset!r} can't be loaded "
-            f"({type(error).__name__}: {_first_line(error)}). Give a KerasHub "
-            "preset or a local folder of one; Gemma's weights need an account "
-            "that has accepted their licence (kagglehub.login())."
+            f"The preset {preset!r} can't be loaded ({reason}). "
+            f"{_advice(preset)}"
         ) from error
+    _own_policies(causal_lm.backbone)
+    return causal_lm
+
+
+def _quantized(preset):
+    """Whether a preset's own config has quantized layers."""
+    from keras_hub.src.utils.preset_utils import get_preset_loader
+
+    try:
+        config = get_preset_loader(preset).config
+    except Exception:
+        return False  # Loading it says what is wrong, and better.
+    policy = config.get("config", {}).get("dtype")
+    return "int" in json.dumps(policy)
+
+
+def _own_policies(backbone):
+    """Gives each quantized layer the policy that the map has for it.
+
+    Keras 3.15 saves a quantized layer that was loaded without its scales,
+    because it asks the map for them and not the layer's own policy.
+    """
+    for layer in backbone._flatten_layers():
+        policies = layer.dtype_policy
+        is_map = isinstance(policies, keras.dtype_policies.DTypePolicyMap)
+        if is_map and getattr(layer, "quantization_mode", None):
+            layer._dtype_policy = policies[layer.path]
+
+
+def _advice(preset):
+    """What to do about a preset that can't be loaded."""
+    folder = pathlib.Path(preset)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            return (
+                "The folder has no config.json: give one that "
+                "`save_to_preset` or Hugging Face's `save_pretrained` wrote."
+            )
+        return (
+            "Its files do not fit each other or this KerasHub: save or "
+            "download it again."
+        )
+    if folder.is_absolute() or preset.startswith("."):
+        return "There is no such folder."
+    return (
+        "Give a KerasHub preset or a local folder of one. Weights under a "
+        "licence, as Gemma's, need an account that has accepted it "
+        "(kagglehub.login())."
+    )
 
 
 def make_retriever(recipe: Recipe, folder: Path | None = None) -> Retriever:

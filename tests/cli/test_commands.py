@@ -123,6 +123,8 @@ sys.exit("Keras was imported" if "keras" in sys.modules else code)
         (["judge", "r.jsonl", "none.json", "--preset", "x"], "none.json"),
         (["judge", "r.jsonl", "r.jsonl", "--preset", "/no/x"], "/no/x: there"),
         (["judge", "r.jsonl", "r.jsonl", "--out", "."], "is a folder"),
+        (["export", "none", "--out", "x"], "no finished run"),
+        (["export", ".", "--out", "file"], "file is there already"),
         (["data", "stats", "none"], "none: there is no such folder"),
         (["contriever", "convert", "none", "x"], "none: there is no"),
     ],

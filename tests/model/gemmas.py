@@ -66,7 +66,7 @@ def vision_encoder():
 def _gemma(**options):
     keras.utils.set_random_seed(0)
     backbone = keras_hub.models.GemmaBackbone(
-        vocabulary_size=VOCABULARY,
+        vocabulary_size=options.pop("vocabulary_size", VOCABULARY),
         num_layers=2,
         num_query_heads=4,
         hidden_dim=16,

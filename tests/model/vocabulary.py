@@ -21,7 +21,12 @@ def sentences():
 
 
 @functools.cache
-def proto(vocabulary_size=400):
+def proto(
+    vocabulary_size=400,
+    start="<bos>",
+    end="<eos>",
+    symbols=("<start_of_turn>", "<end_of_turn>"),
+):
     """The bytes of a model: digits split, byte fallback, turn tokens."""
     out = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -40,10 +45,10 @@ def proto(vocabulary_size=400):
         bos_id=2,
         unk_id=3,
         pad_piece="<pad>",
-        bos_piece="<bos>",
-        eos_piece="<eos>",
+        bos_piece=start,
+        eos_piece=end,
         unk_piece="<unk>",
-        user_defined_symbols=["<start_of_turn>", "<end_of_turn>", "\n"],
+        user_defined_symbols=[*symbols, "\n"],
         minloglevel=2,
     )
     return out.getvalue()

@@ -11,8 +11,12 @@ from keras_restpg import PersonalizedWriter, RestPG
 from keras_restpg.cli.main import main
 from keras_restpg.errors import InputError
 from keras_restpg.progress import Progress
+from keras_restpg.prompts import PLAIN_PROMPT, REASONING_PROMPT
 from keras_restpg.reasoning import Teacher
 from keras_restpg.records import Document
+from keras_restpg.run.build import load_preset
+from keras_restpg.run.export import card, export
+from keras_restpg.store import RunDirectory
 from tests import small_run
 
 RECIPE = small_run.RECIPE.with_settings(
@@ -102,6 +106,43 @@ def test_a_finished_model_is_a_preset_for_another_run(finished, tmp_path):
     settings = [f"model.preset={json.dumps(str(out / 'model'))}"]
     results = run(tmp_path / "next", PLAIN.with_settings(settings))
     assert len(results) == 2
+
+
+def test_a_finished_model_is_exported(finished, tmp_path, capsys):
+    out, _ = finished
+    assert main(["export", str(out), "--out", str(tmp_path / "hf")]) == 0
+    names = {path.name for path in (tmp_path / "hf").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.model"} < names
+    card = (tmp_path / "hf/README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    assert "| 2 ReST-EM, iteration 1 |" in card and PLAIN_PROMPT in card
+    assert "made for the run" in card and "base_model" not in card
+    assert "# data: handed in" in card and str(tmp_path) not in card
+    # The same model, in either form.
+    export(out, tmp_path / "keras", "keras")
+    models = [load_preset(str(tmp_path / name)) for name in ("hf", "keras")]
+    for ours, theirs in zip(*(m.weights for m in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert main(["export", str(out), "--out", str(tmp_path / "hf")]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_model_card_names_the_base_and_no_place(finished):
+    out, _ = finished
+    settings = [
+        "model.preset=gemma_2b_en",
+        "data.folder=/home/ann/reviews",
+        "reward.kind=http",
+        "reward.url=http://10.0.0.1/v1",
+        "reward.model=judge-7b",
+    ]
+    directory = RunDirectory(str(out))
+    directory.noted = dict
+    text = card(directory, RECIPE.with_settings(settings), "mine", "keras")
+    assert 'base_model: "gemma_2b_en"\nlicense: gemma\n' in text
+    assert "Gemma Terms of Use" in text and REASONING_PROMPT in text
+    assert "`reviews`" in text and "judge-7b" in text
+    assert "/home/ann" not in text and "10.0.0.1" not in text
 
 
 def test_another_reward_scores_the_same_samples_anew(tmp_path):
