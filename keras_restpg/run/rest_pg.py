@@ -119,8 +119,9 @@ class RestPG:
             )
             self.reward = self.reward or build.make_reward(self.recipe, url)
             try:
-                results = self._evaluate(self._train())
-                self._finish(results)
+                training = self._train()
+                results = self._evaluate(training)
+                self._finish(results, training)
             finally:
                 run.write_json("seconds.json", self.progress.times())
             write_report(run, self.splits["test"], results)
@@ -219,10 +220,12 @@ class RestPG:
         method = method_of(self.recipe.reasons, number)
         return Result(method, number, found, documents)
 
-    def _finish(self, results):
+    def _finish(self, results, training):
         if results:
             table = main_table(results, self.splits["test"])
             self.run_directory.write_json("table.json", table)
+        # An earlier stage may have been tested last.
+        training.checkpoints.load_best(training.stages[-1], training.model)
         self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
 
 

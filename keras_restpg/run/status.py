@@ -10,7 +10,12 @@ from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.run import recipe as recipes
 from keras_restpg.store import RunDirectory
-from keras_restpg.store.stage import BASE, shard_folders, stage_name
+from keras_restpg.store.stage import (
+    BASE,
+    foreign_folders,
+    shard_folders,
+    stage_name,
+)
 from keras_restpg.store.state import read_state
 from keras_restpg.tables import visible
 
@@ -62,6 +67,10 @@ def _verified(run, state):
                 count += 1
                 shards.get(key)
         found += [str(each.message) for each in caught]
+    found += [
+        f"{run.files.url}/{folder} is not of this run's stages"
+        for folder in foreign_folders(run, state.get("stages", {}))
+    ]
     for name, checksum in state.get("weights", {}).items():
         count += 1
         if run.load_arrays(name, checksum) is None:
