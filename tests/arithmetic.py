@@ -10,6 +10,7 @@ mixed up changes the outcome.
 
 import contextlib
 import hashlib
+import os
 import pathlib
 import types
 import unittest.mock
@@ -53,7 +54,7 @@ class Variable:
 
 
 class Momentum:
-    """Gradient ascent with momentum, as much of a Keras optimizer as is read."""
+    """Gradient ascent with momentum; of a Keras optimizer, what is read."""
 
     built = True
 
@@ -116,8 +117,10 @@ class Numbers:
 
     def save_to_preset(self, path):
         for variable in self.weights:
-            file = pathlib.Path(path, variable.name)
-            file.write_bytes(variable.value.tobytes())
+            flags = os.O_WRONLY | os.O_CREAT
+            descriptor = os.open(os.path.join(path, variable.name), flags)
+            os.write(descriptor, variable.value.tobytes())
+            os.close(descriptor)
 
 
 class Model:

@@ -41,7 +41,12 @@ class Checkpoints:
             holds = known == stage.fingerprint and stage.has_weights
             if epoch <= before or not holds:
                 return min(epoch, before)
-        return min(epoch, len(self.stages) * self.epochs_per_stage)
+        return min(epoch, self._epochs)
+
+    @property
+    def _epochs(self):
+        """Those of all stages."""
+        return len(self.stages) * self.epochs_per_stage
 
     def save(self, epoch, stage, model, score):
         """Saves the weights after an epoch.
@@ -76,7 +81,7 @@ class Checkpoints:
             {
                 "stage": name,
                 "epoch": epoch + 1,
-                "epochs": len(self.stages) * self.epochs_per_stage,
+                "epochs": self._epochs,
                 "score": top,
                 "best": best,
                 "last": last,
@@ -87,8 +92,14 @@ class Checkpoints:
         self._remove({old.get("last"), old.get("best", {}).get(name)})
 
     def sweep(self):
-        """Removes what a kill left: weights that `state.json` does not name."""
-        known = read_state(self.run).get("stages", {})
+        """Removes what a kill left: weights that `state.json` does not name.
+
+        Of a run that goes on with another T it notes how long it is now.
+        """
+        state = read_state(self.run)
+        known, epochs = state.get("stages", {}), self._epochs
+        if state and state.get("epochs") != epochs:
+            write_state(self.run, {**state, "epochs": epochs})
         self._remove(
             {
                 stage.weights(kind, place)

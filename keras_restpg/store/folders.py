@@ -14,13 +14,18 @@ import posixpath
 import shutil
 import tempfile
 
-from keras_restpg.store.disk import WRITING, make_folder, sync
+from keras_restpg.store.disk import (
+    WRITING,
+    make_folder,
+    sync,
+    temporary_name,
+)
 from keras_restpg.store.files import Files
 
 # How the name of a folder begins while a new one takes its place.
 _REPLACED = ".replaced-"
 # What a folder holds that is a run of its own.
-_RUNS = ("recipe.toml", "run.json", "lock.json")
+_RUNS = ("recipe.toml", "run.json", "lock")
 
 
 def save(files, name, write):
@@ -41,22 +46,21 @@ def sweep(files):
 
     Only for who holds the lock: it would take another's file in hand.
     """
-    for name in files.names():
-        if name.startswith("lock.json."):
-            files.remove(name)
-    if files.local:
-        for folder, names, others in os.walk(files.root):
-            for name in [*names, *others]:
+    if not files.local:
+        return
+    for folder, names, others in os.walk(files.store.root):
+        for name in [*names, *others]:
+            with files.guard():
                 _settle(folder, name)
-            # The folder of another run is that run's.
-            names[:] = [
-                name
-                for name in names
-                if not any(
-                    os.path.exists(os.path.join(folder, name, mark))
-                    for mark in _RUNS
-                )
-            ]
+        # The folder of another run is that run's.
+        names[:] = [
+            name
+            for name in names
+            if not any(
+                os.path.lexists(os.path.join(folder, name, mark))
+                for mark in _RUNS
+            )
+        ]
 
 
 @contextlib.contextmanager
@@ -74,21 +78,24 @@ def writing(files, name):
 
 
 def _save_local(files, name, write):
-    new, old = _beside(name, WRITING), _beside(name, _REPLACED)
+    above = posixpath.dirname(name)
+    new = posixpath.join(above, temporary_name(files.generation))
+    old = posixpath.join(above, _REPLACED + posixpath.basename(name))
     path = files.path(new)
     try:
         with writing(files, name):
-            _remove(path)
-            os.makedirs(path)
+            make_folder(path)
             write(path)
             _sync_all(path)
         if os.path.isdir(files.path(name)):
-            _remove(files.path(old))
+            with files.guard():
+                _remove(files.path(old))
             files.move(name, old)
         files.move(new, name)
     finally:
         _remove(path)
-        _settle(*os.path.split(files.path(old)))
+        with files.guard():
+            _settle(*os.path.split(files.path(old)))
 
 
 def _save_remote(files, name, write):
@@ -140,11 +147,6 @@ def _remove(path):
     else:
         with contextlib.suppress(OSError):
             os.unlink(path)
-
-
-def _beside(name, prefix):
-    folder, last = posixpath.split(name)
-    return posixpath.join(folder, prefix + last)
 
 
 def _inside(folder):

