@@ -93,13 +93,12 @@ class Remote:
 
     def move(self, source, target):
         # File by file: a second try goes on where the first one failed.
-        for name in self._tree(source):
-            end = posixpath.join(target, name) if name else target
-            here = posixpath.join(source, name) if name else source
+        for name, found in self._tree(source).items():
+            end = posixpath.join(target, name)
             self.system.makedirs(posixpath.dirname(end), exist_ok=True)
-            self.system.cp_file(self._newest(here), self._ours(end))
+            self.system.cp_file(found, self._ours(end))
             self._unmark(end)
-            self.remove(here)
+            self.remove(posixpath.join(source, name))
 
     def upload(self, path, source):
         self.system.put_file(source, self._ours(path))
@@ -122,11 +121,10 @@ class Remote:
 
     def adopt(self):
         """Makes ours what is read again and again, as it is now."""
-        for name in self._tree(self.root):
-            path = posixpath.join(self.root, name)
-            data = self.read(path) if name.endswith(_MUTABLE) else None
-            if data is not None:
-                self.write(path, data)
+        for name, found in self._tree(self.root).items():
+            if name.endswith(_MUTABLE):
+                data = self.system.cat_file(found)
+                self.write(posixpath.join(self.root, name), data)
 
     def _ours(self, path, mark=""):
         if self.generation == 1:
@@ -163,15 +161,18 @@ class Remote:
         return found
 
     def _tree(self, path):
-        """The names of all files under a path; of a file itself: empty."""
+        """`{name: where its newest is}` of all files under a path."""
         self.system.invalidate_cache()
-        names = {_parsed(each)[0] for each in self._find(path)}
-        found = (name[len(path) :].lstrip("/") for name in sorted(names))
-        return [
-            name
-            for name in found
-            if self._newest(posixpath.join(path, name) if name else path)
-        ]
+        newest = {}
+        for each in self._find(path):
+            name, generation, gone = _parsed(each)
+            found = (generation, gone, each)
+            newest[name] = max(newest.get(name, found), found)
+        return {
+            posixpath.relpath(name, path): each
+            for name, (_, gone, each) in sorted(newest.items())
+            if not gone
+        }
 
     def _find(self, path):
         try:

@@ -219,7 +219,11 @@ class RunDirectory:
         checksum = self._checksum(name, data)
         self.files.write(name, data)
         if self._checksum(name, self.files.read(name) or b"") != checksum:
-            raise InputError(f"{self.files.url}/{name} was not saved soundly.")
+            # Another process may have taken over: then the guard says that.
+            with self.files.guard():
+                raise InputError(
+                    f"{self.files.url}/{name} was not saved soundly."
+                )
         self.files.write(f"{name}.sha256", checksum.encode())
         return checksum
 

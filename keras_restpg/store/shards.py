@@ -5,11 +5,11 @@
     samples/00000.jsonl       a record a line
 
 A shard counts once its line is in the manifest, unless that is of an earlier
-generation (`lock.py`) than a line above it: who wrote it had been given up. A checksum is of the bytes
-and of the place that they belong to: the folder, what its stage depends on,
-and the shard. One whose bytes do not match it, hold no records, or are those
-of another stage or run, is named in a warning and made anew; the others are
-kept.
+generation (`lock.py`) than a line above it: who wrote it had been given up.
+A checksum is of the bytes and of the place that they belong to: the folder,
+what its stage depends on, and the shard. One whose bytes do not match it,
+hold no records, or are those of another stage or run, is named in a warning
+and made anew; the others are kept.
 """
 
 import json
