@@ -4,6 +4,7 @@ Read from the files alone, also while the run goes on; its data and models are
 not loaded.
 """
 
+import re
 import warnings
 
 from keras_restpg.errors import InputError
@@ -121,7 +122,7 @@ def _samples(run, recipe, name):
 
 def _judged(run, folder):
     for name in run.files.names(folder):
-        if name.startswith("scores-") and name.isprintable():
+        if re.fullmatch(r"scores-[\w-]+", name, re.ASCII):
             rows = _rows(run, f"{folder}/{name}", Score)
             yield f"{rows} judged ({name})"
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 
@@ -22,8 +23,10 @@ from keras_restpg.store.disk import (
 )
 from keras_restpg.store.files import Files
 
-# How the name of a folder begins while a new one takes its place.
+# How the name of a folder begins while a new one takes its place, and how
+# `disk.temporary_name` makes names; nothing else is ours to remove.
 _REPLACED = ".replaced-"
+_TEMPORARY = re.compile(re.escape(WRITING) + r"[0-9]{1,9}-[0-9a-f]{16}")
 # What a folder holds that is a run of its own.
 _RUNS = ("recipe.toml", "run.json", "lock")
 
@@ -34,11 +37,20 @@ def save(files, name, write):
 
 
 def load(files, name):
-    """The local path of a folder, None where it is missing or damaged."""
+    """The local path of a folder, None where it is missing or damaged.
+
+    Raises:
+        InputError: there is a link in it, or no file of data.
+    """
     if not files.local:
         return _download(files, name)
     path = files.path(name)
-    return path if os.path.isdir(path) else None
+    if not os.path.isdir(path):
+        return None
+    for above, names, others in os.walk(path):
+        for each in (*names, *others):
+            files.store.check(os.path.join(above, each))
+    return path
 
 
 def sweep(files):
@@ -136,7 +148,9 @@ def _settle(folder, name):
         place = os.path.join(folder, name.removeprefix(_REPLACED))
         if not os.path.lexists(place):
             os.rename(path, place)
-    if name.startswith((WRITING, _REPLACED)):
+        else:
+            _remove(path)
+    if _TEMPORARY.fullmatch(name):
         _remove(path)
 
 

@@ -140,8 +140,9 @@ class Lock:
             if silent:
                 self.guarded.write(_GENERATION, str(self.generation).encode())
                 self.guarded.store.adopt()
-            for old in found:
-                self.files.remove(self._name(old))
+            for name in self.files.names(FOLDER):
+                if name.startswith("probe-") or name in map(str, found):
+                    self.files.remove(f"{FOLDER}/{name}")
 
     def _withdraw(self):
         held = _held(self.files.read(self._name()))

@@ -33,6 +33,8 @@ from keras_restpg.store.shards import Shards
 from keras_restpg.store.state import adopt_state
 
 _INPUTS = "inputs.json"
+# One of them is in every folder that a run has used.
+_MARKS = {"lock", "run.json", "recipe.toml"}
 
 
 class RunDirectory:
@@ -50,8 +52,10 @@ class RunDirectory:
         """Holds the directory for this process.
 
         Raises:
-            InputError: another process runs here.
+            InputError: another process runs here, or the folder holds
+                something else.
         """
+        self._check_ours()
         self._lock = Lock(self.files).__enter__()
         try:
             folders.sweep(self.files)
@@ -61,6 +65,18 @@ class RunDirectory:
             self.close()
             raise
         return self
+
+    def _check_ours(self):
+        """Refuses a folder that somebody uses for something else."""
+        names = self.files.names()
+        # Hidden files, and what a new disk has, are nobody's work.
+        others = [n for n in names if n[0] != "." and n != "lost+found"]
+        if others and not _MARKS & {*names}:
+            raise InputError(
+                f"{self.files.url} holds {others[0]!r} and no run. Nothing "
+                "was changed there: give a folder that is new, empty or a "
+                "run's."
+            )
 
     def close(self):
         if self._lock is not None:

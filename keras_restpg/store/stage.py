@@ -12,6 +12,8 @@ Each folder is claimed for its inputs when it is asked for; where these have
 changed, what it held is moved aside and the run says so.
 """
 
+import re
+
 from keras_restpg.identity import digest
 from keras_restpg.records import Reasoning, Sample, Score
 
@@ -41,7 +43,7 @@ def shard_folders(run, names):
             for name in run.files.names(above):
                 if name == "samples":
                     yield f"{above}/{name}", Sample
-                elif name.startswith("scores-"):
+                elif re.fullmatch(r"scores-[\w-]+", name, re.ASCII):
                     yield f"{above}/{name}", Score
 
 

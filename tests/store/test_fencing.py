@@ -7,6 +7,7 @@ tries more of them, half on a disk and half in an object store.
 """
 
 import contextlib
+import functools
 import os
 import threading
 import uuid
@@ -97,7 +98,7 @@ def work(run, who):
         run.save_bytes("start/other", value.encode())
         yield
         if run.files.local:
-            run.save_folder("model", lambda path: fill(path, value))
+            run.save_folder("model", functools.partial(fill, text=value))
 
 
 def fill(path, text):

@@ -249,7 +249,8 @@ def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
     ]
     for racer in racers:
         racer.start()
-    assert [held.get(timeout=60) for _ in folders] == folders
+    # Each process' queue has a pace of its own.
+    assert sorted(held.get(timeout=60) for _ in folders) == sorted(folders)
     for racer in racers:
         racer.join()
     assert held.empty()
