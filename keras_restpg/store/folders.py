@@ -62,7 +62,7 @@ def sweep(files):
         return
     for folder, names, others in os.walk(files.store.root):
         for name in [*names, *others]:
-            with files.guard():
+            with writing(files, name), files.guard():
                 _settle(folder, name)
         # The folder of another run is that run's.
         names[:] = [
@@ -106,7 +106,7 @@ def _save_local(files, name, write):
         files.move(new, name)
     finally:
         _remove(path)
-        with files.guard():
+        with writing(files, name), files.guard():
             _settle(*os.path.split(files.path(old)))
 
 
