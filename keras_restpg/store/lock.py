@@ -42,6 +42,9 @@ _GENERATION = f"{FOLDER}/generation"
 _RENEW, _SILENT, _LOOK, _PATIENCE = 20.0, 120.0, 1.0, 60.0
 # What is equal for all processes that one process table lists.
 _PLACE = ("host", "boot", "processes")
+# Tokens of what this process holds: it may outlive a lock that it could not
+# remove.
+_HELD = set()
 
 
 class Lock:
@@ -75,6 +78,7 @@ class Lock:
     def __enter__(self):
         if self.files.local:
             self._gate = Gate(self.files)
+        _HELD.add(self.owner["token"])
         try:
             self._take()
         except BaseException:
@@ -112,9 +116,8 @@ class Lock:
             yield
 
     def _take(self):
-        found = self._numbers()
+        found, held = self._found()
         number = found[-1] if found else 0
-        held = _held(self.files.read(self._name(number))) if found else {}
         silent = bool(found) and not self._is_here(held)
         if found and self._lives(number, held):
             raise InputError(
@@ -144,6 +147,15 @@ class Lock:
                 if name.startswith("probe-") or name in map(str, found):
                     self.files.remove(f"{FOLDER}/{name}")
 
+    def _found(self):
+        """The numbers of the locks that are there, and the last holder."""
+        while found := self._numbers():
+            data = self.files.read(self._name(found[-1]))
+            # Between the two looks it may have been let go.
+            if data is not None:
+                return found, _held(data)
+        return [], {}
+
     def _withdraw(self):
         held = _held(self.files.read(self._name()))
         if held.get("token") == self.owner["token"]:
@@ -154,6 +166,7 @@ class Lock:
         )
 
     def _close(self):
+        _HELD.discard(self.owner["token"])
         if isinstance(self._gate, Gate):
             self._gate.close()
 
@@ -185,6 +198,8 @@ class Lock:
         pid = held.get("pid")
         if not isinstance(pid, int) or pid <= 0:
             return False
+        if pid == os.getpid():
+            return held.get("token") in list(_HELD)
         try:
             os.kill(pid, 0)
         except (ProcessLookupError, OverflowError):

@@ -15,7 +15,6 @@ import pytest
 
 from keras_restpg.errors import InputError
 from keras_restpg.run.status import status
-from keras_restpg.store import lock
 from tests import arithmetic
 from tests.store.faults import Fault, Killed
 
@@ -27,19 +26,6 @@ CHANGES = {
     "T": {"iterations": 1},
     "reward": {"reward": arithmetic.another_reward, **NO_VALIDATION},
 }
-
-
-@pytest.fixture(autouse=True)
-def one_process_an_attempt(monkeypatch):
-    """The process of an earlier attempt is seen to be gone."""
-    attempts = itertools.count()
-    enter = lock.Lock.__init__
-
-    def begin(self, files):
-        monkeypatch.setattr(lock, "_started", lambda pid: next(attempts))
-        enter(self, files)
-
-    monkeypatch.setattr(lock.Lock, "__init__", begin)
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +112,9 @@ def test_after_a_fault_a_run_may_go_on_otherwise(whole, tmp_path, changed):
             befall(folder, "kill", number, **before)
             assert arithmetic.run(folder, **changes) == asked
             found = arithmetic.outcome(folder)
-            if changed == "T":
-                # It may have come further than it has to now.
-                found["state.json"] = wanted["state.json"]
-            assert {name: found.get(name) for name in wanted} == wanted
+            for name in wanted:
+                # With a higher T it may have come further than it has to now.
+                further = name == "state.json" or "/last-" in name
+                if changed != "T" or not further:
+                    assert found.get(name) == wanted[name], name
             assert status(folder).endswith("\nfinished")

@@ -81,6 +81,19 @@ def test_one_process_can_not_hold_it_twice(files):
     assert left(files) == []
 
 
+def test_a_lock_that_could_not_be_removed_is_no_obstacle(files, monkeypatch):
+    def fail(name):
+        raise InputError("The disk is away.")
+
+    lock = Lock(files).__enter__()
+    monkeypatch.setattr(lock.files, "remove", fail)
+    with pytest.raises(InputError, match="is away"):
+        lock.__exit__()
+    assert files.exists("lock/1")
+    with Lock(files):
+        files.write("a", b"")
+
+
 @pytest.mark.parametrize(
     "other",
     [
