@@ -1,12 +1,15 @@
-"""Tables as text, and how text that nobody wrote for a screen is shown."""
+"""Tables as text, and how values that nobody made for a screen are shown."""
 
 import unicodedata
+from collections.abc import Sequence
+
+from keras_restpg._types import Json
 
 # What gives the text after it another direction than it seems to have.
 _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
-def as_text(rows):
+def as_text(rows: Sequence[Sequence[str]]) -> str:
     """A table as lines with aligned columns.
 
     Columns of numbers are aligned at the right, all others at the left. A
@@ -27,7 +30,7 @@ def as_text(rows):
     return "\n".join(lines)
 
 
-def visible(text, breaks=True):
+def visible(text: str, breaks: bool = True) -> str:
     """`text` with its control characters as escapes, such as `\\x1b`.
 
     They could command a terminal or hide what stands there: those are
@@ -73,3 +76,16 @@ def _is_number(text):
     except ValueError:
         return False
     return True
+
+
+def flat(values: Json) -> dict[str, Json]:
+    """`{dotted name: value}` of nested dicts, however deep."""
+    found, left = {}, [("", values)] if isinstance(values, dict) else []
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict) and value:
+            inner = [(f"{path}.{key}", value[key]) for key in value]
+            left += reversed(inner)
+        elif path:
+            found[path[1:]] = value
+    return found

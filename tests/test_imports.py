@@ -11,14 +11,17 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "keras_restpg"
 # What every room may import.
 COMMON = {
     "_lazy",
+    "_types",
     "_version",
     "backend",
+    "decoding",
     "errors",
     "progress",
     "environment",
     "identity",
     "settings",
     "records",
+    "seeds",
     "store",
     "tables",
 }

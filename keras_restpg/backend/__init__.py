@@ -19,11 +19,12 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 - `sum_over_chunks(function, arrays)`: the sum of `function(*chunk)` over the
   first axis of `arrays`, one chunk in memory at a time, in the backward pass
   too.
-- `StepsMixin`: `train_step`, `test_step` and the functions that `fit` and
-  `evaluate` call, for `training.model.RewardWeightedLM`.
+- `StepsMixin`: `train_step`, `test_step` and `drawing(step)`, which makes of a
+  step what `fit` and `evaluate` call, for `training.model.RewardWeightedLM`.
 """
 
 import importlib
+from typing import Any
 
 import keras
 
@@ -39,7 +40,7 @@ _NAMES = (
 )
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         raise AttributeError(f"keras_restpg.backend has no attribute {name!r}")
     module = importlib.import_module(

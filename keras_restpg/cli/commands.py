@@ -8,11 +8,12 @@ import contextlib
 import os
 import pathlib
 import sys
+from argparse import Namespace
 
 from keras_restpg.errors import InputError, printable
 
 
-def demo(options):
+def demo(options: Namespace) -> None:
     from keras_restpg.demo import demo
 
     progress = _progress(options)
@@ -28,7 +29,7 @@ def demo(options):
     _print(world.summary())
 
 
-def run(options):
+def run(options: Namespace) -> None:
     from keras_restpg.run import recipe as recipes
 
     recipe = recipes.load(options.recipe).with_settings(options.set)
@@ -52,19 +53,19 @@ def run(options):
     _print(f"Report: {out}/report.html")
 
 
-def recipe(options):
+def recipe(options: Namespace) -> None:
     from keras_restpg.run.recipe import Recipe
 
     print(Recipe().to_toml(), end="")
 
 
-def status(options):
+def status(options: Namespace) -> None:
     from keras_restpg.run.status import status
 
     _print(status(options.out, options.verify))
 
 
-def write(options):
+def write(options: Namespace) -> None:
     from keras_restpg.data.reading import texts
 
     documents = texts(options.documents)
@@ -84,7 +85,7 @@ def write(options):
         _print(draft.answer or draft.text)
 
 
-def judge(options):
+def judge(options: Namespace) -> None:
     for path in (options.predictions, options.references):
         if not os.path.exists(path):
             raise InputError(f"{path}: there is no such file.")
@@ -111,7 +112,7 @@ def judge(options):
         scored.save(options.out)
 
 
-def contriever(options):
+def contriever(options: Namespace) -> None:
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert
 
@@ -119,7 +120,7 @@ def contriever(options):
     _print(f"Set retrieval.preset = {options.target!r} in the recipe.")
 
 
-def stats(options):
+def stats(options: Namespace) -> None:
     from keras_restpg.data.stats import table
 
     _print(table(options.folder))

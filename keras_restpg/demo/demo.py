@@ -11,13 +11,17 @@ judge's five scores, or a tiny LLM judge that has learned to say it
 (`demo_judge.py`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg._types import Path, Table
 from keras_restpg.demo.judge import agreement, train_or_load_judge
 from keras_restpg.demo.world import World
 from keras_restpg.demo.world.tokenizer import tokenizer_proto
@@ -34,6 +38,10 @@ from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
 from keras_restpg.tables import as_text
 from keras_restpg.training.optimizer import WarmupLinearDecay
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
+    from keras_restpg.run.recipe import Recipe
 
 METHODS = ("rest-em", "rest-pg")
 JUDGES = ("overlap", "llm")
@@ -56,7 +64,9 @@ QUICK = Size((240, 40, 80), 2000, 60, 60, 30, 4, 1)
 DEFAULT = Size((9600, 200, 800), 30_000, 1200, 600, 600, 8, 2)
 
 
-def demo_recipe(method, size, seed, judge="overlap"):
+def demo_recipe(
+    method: str, size: Size, seed: int, judge: str = "overlap"
+) -> Recipe:
     """The `Recipe` of one method, judged by one of `JUDGES`."""
     overlap, llm = {"kind": "rouge1"}, {"kind": "judge", "preset": SCRATCH}
     return from_dict(
@@ -108,8 +118,13 @@ class Demo:
     """
 
     def __init__(
-        self, out, seed=0, size=DEFAULT, progress=None, judge="overlap"
-    ):
+        self,
+        out: Path,
+        seed: int = 0,
+        size: Size = DEFAULT,
+        progress: Progress | None = None,
+        judge: str = "overlap",
+    ) -> None:
         self.out = out
         self.seed = seed
         self.size = size
@@ -123,7 +138,7 @@ class Demo:
         }
         self.results = []
 
-    def run(self):
+    def run(self) -> list[Result]:
         """Runs all methods and writes the report.
 
         Returns:
@@ -141,16 +156,16 @@ class Demo:
         return self.results
 
     @property
-    def runs(self):
+    def runs(self) -> dict[str, RunDirectory]:
         """The `RunDirectory` of each self-training method."""
         return {m: RunDirectory(f"{self.out}/{m}") for m in METHODS}
 
-    def shown(self):
+    def shown(self) -> list[Result]:
         """The four rows of the paper's table: each method's last model."""
         last = self.size.iterations
         return [r for r in self.results if r.iteration in (0, last)]
 
-    def summary(self):
+    def summary(self) -> str:
         """What is printed at the end, a str."""
         test = self.splits["test"]
         parts = [as_text(main_table(self.shown(), test))]
@@ -168,7 +183,7 @@ class Demo:
         )
         return "\n\n".join(parts)
 
-    def bullets(self):
+    def bullets(self) -> Table:
         """Rows: the share of right bullets, as REST-PG goes on."""
         rows = [["right bullets", "kind", "concern", "manner", "mean"]]
         for result in self.results:
@@ -184,7 +199,7 @@ class Demo:
             rows.append([result.title, *(f"{s:.3f}" for s in shares)])
         return rows
 
-    def gains(self):
+    def gains(self) -> Table:
         """Rows: each self-training method against its own start."""
         test = self.splits["test"]
         rows = [["self-training", "start", "end", "gain", "p"]]
@@ -204,7 +219,7 @@ class Demo:
         return rows
 
     @functools.cached_property
-    def agreement(self):
+    def agreement(self) -> list[Table]:
         """How an LLM judge compares with the overlap; no table without."""
         return [agreement(self.reward, self.world)] if self._llm else []
 
@@ -276,10 +291,13 @@ class Demo:
         return [examples[0] for examples in list(tasks.values())[:3]]
 
     def _case(self, example):
+        shown = self.shown()
+        # All methods read the same documents.
+        read = shown[0].documents[example.id]
         lines = [f"prompt: {example.prompt}"]
-        lines += [f"  document: {d.text}" for d in example.documents]
+        lines += [f"  document: {d.text}" for d in read]
         lines.append(f"  the user wrote: {example.expected}")
-        for result in self.shown():
+        for result in shown:
             score = result.outputs[example.id].score.reward
             lines.append(f"  {result.title} ({score:.1f})")
             for line in result.reasoning(example).split("\n"):
@@ -301,7 +319,13 @@ class Demo:
         )
 
 
-def full(out, seed, progress, judge="overlap", count=5):
+def full(
+    out: Path,
+    seed: int,
+    progress: Progress,
+    judge: str = "overlap",
+    count: int = 5,
+) -> str:
     """The demo on fresh seeds, and the mean over them as text.
 
     Args:

@@ -10,6 +10,8 @@ import matplotlib
 import numpy as np
 
 matplotlib.use("Agg", force=False)
+from collections.abc import Mapping, Sequence
+
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import MaxNLocator  # noqa: E402
 
@@ -18,7 +20,7 @@ _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 _LONGEST = 40
 
 
-def score_by_iteration(curves):
+def score_by_iteration(curves: Mapping[str, Sequence[float]]) -> bytes:
     """Mean reward after each iteration, as in Figure 3.
 
     Args:
@@ -33,7 +35,7 @@ def score_by_iteration(curves):
     return _png(figure)
 
 
-def reward_histogram(histograms):
+def reward_histogram(histograms: Mapping[str, Mapping[str, int]]) -> bytes:
     """The share of samples with each reward, iteration by iteration.
 
     Args:
@@ -53,7 +55,7 @@ def reward_histogram(histograms):
     return _png(figure)
 
 
-def accept_rate(rates):
+def accept_rate(rates: Mapping[str, Mapping[str, float]]) -> bytes:
     """The share of samples at or above τ, by task and iteration.
 
     Args:
@@ -77,7 +79,7 @@ def accept_rate(rates):
     return _png(figure)
 
 
-def lengths(words):
+def lengths(words: Mapping[str, Sequence[int]]) -> bytes:
     """The words of the final answers beside those of the expected outputs.
 
     Args:
@@ -95,7 +97,7 @@ def lengths(words):
     return _png(figure)
 
 
-def losses(curves):
+def losses(curves: Mapping[str, Mapping[int, float]]) -> bytes:
     """Mean negative log-likelihood of a response token, by epoch.
 
     Args:
@@ -104,7 +106,7 @@ def losses(curves):
     return _by_epoch(curves, "nll of a token")
 
 
-def validations(curves):
+def validations(curves: Mapping[str, Mapping[int, float]]) -> bytes:
     """Mean reward of validation users, by epoch.
 
     Args:

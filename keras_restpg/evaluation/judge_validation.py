@@ -9,18 +9,26 @@ apart, correlation 0.46.
 proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
-import hashlib
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from keras_restpg._types import Path
 from keras_restpg.data import csv_file
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
 from keras_restpg.rewards import scoring
+from keras_restpg.seeds import draw
+
+if TYPE_CHECKING:
+    from keras_restpg.rewards.reward import RewardLike
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _COLUMNS = ("prompt", "expected", "answer_a", "answer_b", "choice")
@@ -33,6 +41,8 @@ class Agreement:
 
     Attributes:
         pairs: rows of the file.
+        unjudged: pairs that are left out, as the judge gave one of their
+            answers no score.
         compared: pairs that the judge sets at least the asked difference
             apart and of which people chose one.
         agreement: share of the compared pairs with the same choice.
@@ -45,6 +55,7 @@ class Agreement:
     """
 
     pairs: int
+    unjudged: int
     compared: int
     agreement: float
     pearson: float
@@ -53,7 +64,9 @@ class Agreement:
     spearman_p: float
 
 
-def agreement(path, reward, min_difference=0.5):
+def agreement(
+    path: Path, reward: RewardLike, min_difference: float = 0.5
+) -> Agreement:
     """Compares a judge with people's choices between two answers.
 
     Args:
@@ -76,7 +89,8 @@ def agreement(path, reward, min_difference=0.5):
     second = _scores(reward, examples, [row[2] for row in rows])
     difference = first - second
     choice = np.array([row[3] for row in rows])
-    # Differences of scores such as 0.7 - 0.2 are not exact.
+    # Differences of scores such as 0.7 - 0.2 are not exact. That of a pair
+    # without both scores is NaN, which is not apart.
     apart = np.abs(difference) >= min_difference - 1e-6
     compared = apart & (choice != 0)
     same = np.sign(difference[compared]) == choice[compared]
@@ -84,6 +98,7 @@ def agreement(path, reward, min_difference=0.5):
     spearman = _correlation(stats.spearmanr, difference[apart], choice[apart])
     return Agreement(
         pairs=len(rows),
+        unjudged=int(np.isnan(difference).sum()),
         compared=int(compared.sum()),
         agreement=float(same.mean()) if compared.any() else float("nan"),
         pearson=pearson[0],
@@ -93,7 +108,7 @@ def agreement(path, reward, min_difference=0.5):
     )
 
 
-def read_choices(path):
+def read_choices(path: Path) -> list[tuple[Example, str, str, float]]:
     """`(Example, answer a, answer b, choice)` of each row of a CSV file.
 
     `choice` is 1 for a, -1 for b, 0 for a tie.
@@ -136,6 +151,8 @@ class Sensitivity:
             score from no profile swapped to all.
         r_squared: how straight it is; NaN where the means do not vary, or
             are fewer than three.
+        unjudged: examples that are left out, as the judge gave one of their
+            answers no score.
     """
 
     shares: tuple[float, ...]
@@ -143,9 +160,16 @@ class Sensitivity:
     by_task: dict[str, tuple[float, ...]]
     slope: float
     r_squared: float
+    unjudged: int
 
 
-def sensitivity(examples, write, reward, shares=SHARES, seed=0):
+def sensitivity(
+    examples: Sequence[Example],
+    write: Callable[[Sequence[Example]], Sequence[str]],
+    reward: RewardLike,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+) -> Sensitivity:
     """Scores as profiles are swapped between users (Figure 5).
 
     An answer with the own and one with the other profile are written once
@@ -163,6 +187,10 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
 
     Returns:
         A `Sensitivity`.
+
+    Raises:
+        ValueError: `shares` are others, a task has a single user, or the
+            judge gave no example both scores.
     """
     if len(set(shares)) < 2 or min(shares) < 0 or max(shares) > 1:
         raise ValueError(
@@ -172,6 +200,15 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     own = _scores(reward, examples, write(examples))
     swapped = swap_profiles(examples, seed)
     other = _scores(reward, examples, write(swapped))
+    judged = ~np.isnan(own + other)
+    if not judged.any():
+        raise ValueError(
+            f"The judge gave none of {len(examples)} examples a score for "
+            "both answers, so there is nothing to compare. Look at its "
+            "replies: `reward.judge(examples, answers)`"
+        )
+    own, other = own[judged], other[judged]
+    examples = [e for e, known in zip(examples, judged, strict=True) if known]
     rank, size = _ranks(examples, seed)
     scores = [
         np.where(rank < np.round(share * size), other, own) for share in shares
@@ -184,7 +221,10 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     }
     slope, _ = np.polyfit(shares, means, 1)
     r, _ = _correlation(stats.pearsonr, np.array(shares), np.array(means))
-    return Sensitivity(tuple(shares), means, by_task, float(slope), r**2)
+    unjudged = int((~judged).sum())
+    return Sensitivity(
+        tuple(shares), means, by_task, float(slope), r**2, unjudged
+    )
 
 
 def _ranks(examples, seed):
@@ -192,14 +232,14 @@ def _ranks(examples, seed):
     seen = collections.Counter()
     rank = np.empty(len(examples))
     for i in sorted(
-        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
+        range(len(examples)), key=lambda i: draw("order", seed, examples[i].id)
     ):
         rank[i] = seen[examples[i].task]
         seen[examples[i].task] += 1
     return rank, np.array([seen[example.task] for example in examples])
 
 
-def swap_profiles(examples, seed=0):
+def swap_profiles(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     """The examples, each with the documents of another user of its task.
 
     Prompt, query and expected output stay.
@@ -218,20 +258,21 @@ def swap_profiles(examples, seed=0):
                 "Profiles can be swapped only between users: task "
                 f"{example.task!r} has one user, {example.user!r}"
             )
-        draw = int.from_bytes(_draw("profile", seed, example)[:8], "big")
-        documents = others[draw % len(others)].documents
+        number = int.from_bytes(draw("profile", seed, example.id)[:8], "big")
+        documents = others[number % len(others)].documents
         swapped.append(dataclasses.replace(example, documents=documents))
     return swapped
 
 
-def _draw(purpose, seed, example):
-    name = f"{purpose}/{seed}/{example.id}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-
-
 def _scores(reward, examples, answers):
-    found = scoring.judge(reward, examples, answers)
-    return np.array([each.score for each in found], "float64")
+    """Float (n,), NaN where the judge gave an answer no score."""
+    return np.array(
+        [
+            float("nan") if each.unjudged else each.score
+            for each in scoring.judge(reward, examples, answers)
+        ],
+        "float64",
+    )
 
 
 def _correlation(test, x, y):

@@ -5,18 +5,27 @@ and their control characters shown. What the run directory holds of damaged
 lines and files is left out: no report fails at the end of a run for them.
 """
 
+from __future__ import annotations
+
 import base64
 import importlib.resources
 import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jinja2
 
+from keras_restpg._types import Table
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.tables import macro_average, main_table
-from keras_restpg.records import ALL
-from keras_restpg.tables import visible
+from keras_restpg.records import ALL, Example
+from keras_restpg.tables import flat, visible
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
+    from keras_restpg.store import RunDirectory
 
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
@@ -38,7 +47,14 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlist, _SHORT.maxstring = 20, 100
 
 
-def write_report(run, examples, results, runs=None, extra=(), notes=()):
+def write_report(
+    run: RunDirectory,
+    examples: Sequence[Example],
+    results: Sequence[Result],
+    runs: Mapping[str, RunDirectory] | None = None,
+    extra: Iterable[Table] = (),
+    notes: Iterable[str] = (),
+) -> None:
     """Writes `report.html` into a run directory.
 
     Args:
@@ -70,7 +86,7 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
     run.files.write("report.html", page.encode())
 
 
-def ran_tables(runs):
+def ran_tables(runs: Mapping[str, RunDirectory]) -> dict[str, Table]:
     """What really ran, `{title: rows}`, off the runs' own `run.json`.
 
     Args:
@@ -79,7 +95,7 @@ def ran_tables(runs):
     found = [_json(run, "run.json") for run in runs.values()]
     tables = {}
     for title in ("settings", "parts", "environment"):
-        columns = [_flat(each.get(title)) for each in found]
+        columns = [_short(each.get(title)) for each in found]
         names = dict.fromkeys(name for column in columns for name in column)
         if names:
             tables[title] = [["", *(label or "value" for label in runs)]]
@@ -89,7 +105,9 @@ def ran_tables(runs):
     return tables
 
 
-def kept_table(runs, by_task=False):
+def kept_table(
+    runs: Mapping[str, RunDirectory], by_task: bool = False
+) -> Table:
     """Rows: what the samples of each iteration were, and what was kept.
 
     The samples that were not kept had no answer, were below the threshold,
@@ -118,7 +136,7 @@ def kept_table(runs, by_task=False):
     return rows
 
 
-def kept_notes(runs):
+def kept_notes(runs: Mapping[str, RunDirectory]) -> list[str]:
     """Sentences on thresholds that were lowered and rewards that are all 0.
 
     What holds for all tasks together is not said again of each.
@@ -144,7 +162,7 @@ def _remarks(numbers):
         yield _cut(numbers["why"], _SETTING)
 
 
-def reasoning_table(runs):
+def reasoning_table(runs: Mapping[str, RunDirectory]) -> Table:
     """Rows: how many summaries were generated, refused and kept."""
     *counts, copied = _TAUGHT
     heads = [name.replace("_", " ") for name in _TAUGHT]
@@ -339,18 +357,12 @@ def _read(read, name):
         return None
 
 
-def _flat(values):
-    """`{dotted name: value as short text}` of nested dicts, however deep."""
-    flat, left = {}, [("", values)] if isinstance(values, dict) else []
-    while left:
-        path, value = left.pop()
-        if isinstance(value, dict) and value:
-            inner = [(f"{path}.{key}", value[key]) for key in value]
-            left += reversed(inner)
-        elif path:
-            text = value if isinstance(value, str) else _SHORT.repr(value)
-            flat[path[1:]] = _cut(text, _SETTING)
-    return flat
+def _short(values):
+    """`{dotted name: value as short text}` of nested dicts."""
+    return {
+        name: _cut(v if isinstance(v, str) else _SHORT.repr(v), _SETTING)
+        for name, v in flat(values).items()
+    }
 
 
 def _cut(text, length):

@@ -6,7 +6,7 @@ from scipy import stats
 LEVEL = 0.05
 
 
-def paired_p(ours, theirs):
+def paired_p(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The p-value of the difference between two methods.
 
     Args:
@@ -25,7 +25,9 @@ def paired_p(ours, theirs):
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
 
 
-def improves(ours, theirs, level=LEVEL):
+def improves(
+    ours: np.ndarray, theirs: np.ndarray, level: float = LEVEL
+) -> bool:
     """Whether one method is better than another, not by chance."""
     better = np.mean(ours) > np.mean(theirs)
     return bool(better) and paired_p(ours, theirs) < level

@@ -1,14 +1,24 @@
 """Tables like the paper's Table 1, as rows for text and HTML alike."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from keras_restpg._types import Table
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.significance import improves
+from keras_restpg.records import Example
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def main_table(results, examples):
+def main_table(results: Sequence[Result], examples: Sequence[Example]) -> Table:
     """Mean rewards by task, with the paper's superscripts.
 
     Superscripts name the rows above that a row improves upon, by the
@@ -43,7 +53,7 @@ def main_table(results, examples):
     return rows
 
 
-def macro_average(result, examples):
+def macro_average(result: Result, examples: Sequence[Example]) -> float:
     """The mean over tasks of the mean reward."""
     parts = tasks_of(examples).values()
     return float(np.mean([result.rewards(part).mean() for part in parts]))

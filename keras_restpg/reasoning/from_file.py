@@ -1,15 +1,18 @@
 """Reasoning of one's own instead of a teacher's."""
 
+from collections.abc import Sequence
+
+from keras_restpg._types import Path
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 from keras_restpg.reasoning.leaks import clean, copied_share
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Example, Reasoning
 
 _KEY = ("example_id", "id")
 _TEXT = ("text", "reasoning")
 
 
-def load_reasoning(path, examples):
+def load_reasoning(path: Path, examples: Sequence[Example]) -> list[Reasoning]:
     """Reasoning of one's own, from a `.jsonl`, `.json` or `.parquet` file.
 
     Each row is an object with `example_id` (or `id`) and `text` (or
@@ -28,27 +31,15 @@ def load_reasoning(path, examples):
             unknown, an example without reasoning; the message has file, line
             and field.
     """
-    by_id = {example.id: example for example in examples}
-    found = {}
-    for where, row in reading.objects(path):
-        key, text = _parse(row, where)
-        if key not in by_id:
-            raise InputError(
-                f"{where}: there is no example with the id {key!r}"
-            )
-        if key in found:
-            raise InputError(f"{where}: {key!r} was there before")
-        example = by_id[key]
-        copied = copied_share(text, example, example.documents)
-        found[key] = Reasoning(key, text, copied)
-    missing = [key for key in by_id if key not in found]
-    if missing:
-        raise InputError(
-            f"{path} has no reasoning for {len(missing)} of {len(by_id)} "
-            f"examples, first {missing[0]!r}. Add a line for each, or leave "
-            "these examples out"
-        )
-    return [found[key] for key in by_id]
+    rows = (
+        (where, *_parse(row, where)) for where, row in reading.objects(path)
+    )
+    wanted = {example.id: example for example in examples}
+    texts = reading.by_id(rows, path, wanted)
+    return [
+        Reasoning(key, texts[key], copied_share(texts[key], e, e.documents))
+        for key, e in wanted.items()
+    ]
 
 
 def _parse(row, where):

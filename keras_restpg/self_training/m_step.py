@@ -1,16 +1,37 @@
 """The M-step: which weights, a new optimizer, new data (§3.2, lines 10, 11)."""
 
-import hashlib
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.identity import describe_model
-from keras_restpg.store.checkpoints import host
+from keras_restpg.model.text import Codec
+from keras_restpg.seeds import draw
+from keras_restpg.settings import Settings
+from keras_restpg.store.checkpoints import Checkpoints, host
 from keras_restpg.store.run_directory import fit_into
+from keras_restpg.store.stage import Stage
 from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
 from keras_restpg.training.optimizer import initial_state
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    import numpy as np
+
+    from keras_restpg.model.text import Codec
+    from keras_restpg.self_training.algorithm import MStep
+    from keras_restpg.settings import Settings
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.checkpoints import Checkpoints
+    from keras_restpg.store.stage import Stage
+    from keras_restpg.training.model import RewardWeightedLM
 
 _FILE = "start/weights.safetensors"
 
@@ -29,13 +50,18 @@ class Base:
         description: what tells the base from others, JSON values.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: RewardWeightedLM) -> None:
         self.description = describe_model(model.causal_lm)
         self._variables = [id(v) for v in model.trainable_variables]
         self._run = None
         self._folder = None
 
-    def keep(self, run, folder, model):
+    def keep(
+        self,
+        run: RunDirectory,
+        folder: TemporaryDirectory | None,
+        model: RewardWeightedLM,
+    ) -> None:
         """Has the weights in a run directory.
 
         Args:
@@ -50,13 +76,13 @@ class Base:
             run.save_arrays(_FILE, self._arrays(model))
         self._run, self._folder = run, folder
 
-    def restore(self, model):
+    def restore(self, model: RewardWeightedLM) -> None:
         """Puts the weights into the model, bit for bit."""
         if self._run is not None:
             self.check(model)
             fit_into(model.trainable_variables, self._arrays(model), _FILE)
 
-    def check(self, model):
+    def check(self, model: RewardWeightedLM) -> None:
         """Raises ValueError where other weights are trained by now."""
         if [id(v) for v in model.trainable_variables] != self._variables:
             raise ValueError(
@@ -78,6 +104,7 @@ class Base:
         return arrays
 
 
+@dataclasses.dataclass
 class Trainer:
     """Sets a model up for each training of Algorithm 1.
 
@@ -90,19 +117,18 @@ class Trainer:
 
     Attributes:
         step: the number of the batch that is next.
-        batches: the `Batches` of the training; None before the first.
+        batches: the `Batches` of the training, once one has begun.
     """
 
-    def __init__(self, model, codec, settings, stages, checkpoints):
-        self.model = model
-        self.codec = codec
-        self.settings = settings
-        self.stages = stages
-        self.checkpoints = checkpoints
-        self.step = 0
-        self.batches = None
+    model: RewardWeightedLM
+    codec: Codec
+    settings: Settings
+    stages: Sequence[Stage]
+    checkpoints: Checkpoints
+    step: int = 0
+    batches: Batches = dataclasses.field(init=False)
 
-    def begin(self, m_step):
+    def begin(self, m_step: MStep) -> None:
         """Line 10: the weights it starts from; then as `go_on`."""
         if m_step.start == "base":
             self.model.base.restore(self.model)
@@ -111,7 +137,7 @@ class Trainer:
             self.checkpoints.load_best(self.stages[before], self.model)
         self.go_on(m_step, 0)
 
-    def go_on(self, m_step, step):
+    def go_on(self, m_step: MStep, step: int) -> None:
         """A new optimizer, and the data that line 11 is maximised on.
 
         Args:
@@ -131,7 +157,7 @@ class Trainer:
         if step:
             self.checkpoints.load_last(self.model)
 
-    def next_batch(self):
+    def next_batch(self) -> dict[str, np.ndarray]:
         """What the model's next step trains on."""
         batch = self.batches.batch(self.step)
         self.step += 1
@@ -139,6 +165,7 @@ class Trainer:
 
     def _batches(self, m_step):
         settings = self.settings
+        name = self.stages[m_step.number].name
         tokens = tokenize(
             m_step.data,
             self.codec,
@@ -149,10 +176,5 @@ class Trainer:
             tokens,
             settings.batch_size,
             settings.micro_batch_tokens,
-            _seed(settings.seed, self.stages[m_step.number].name),
+            int.from_bytes(draw(settings.seed, name)[:4], "little"),
         )
-
-
-def _seed(seed, name):
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "little")

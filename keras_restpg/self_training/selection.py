@@ -6,12 +6,19 @@ example and the sample's number alone, so the outcome is the same however
 the work was split or ordered.
 """
 
-import hashlib
+from collections.abc import Iterable, Sequence
 
 from keras_restpg import prompts
+from keras_restpg.records import Sample, ScoredSample
+from keras_restpg.seeds import draw
 
 
-def select(scored, tau=1.0, limit=10, seed=0):
+def select(
+    scored: Iterable[ScoredSample],
+    tau: float = 1.0,
+    limit: int = 10,
+    seed: int = 0,
+) -> list[ScoredSample]:
     """The samples that pass, at most `limit` for an example.
 
     Args:
@@ -34,12 +41,19 @@ def select(scored, tau=1.0, limit=10, seed=0):
     for group in by_example(scored).values():
         passed = [each for each in group if passes(each, tau)]
         unique = drop_duplicates(passed)
-        unique.sort(key=lambda each: (-each.score.reward, _draw(each, seed)))
+        unique.sort(
+            key=lambda each: (
+                -each.score.reward,
+                draw(seed, each.sample.index, each.sample.example_id),
+            )
+        )
         kept.extend(unique[:limit])
     return kept
 
 
-def threshold(scored, tau, on_empty="stop"):
+def threshold(
+    scored: Sequence[ScoredSample], tau: float, on_empty: str = "stop"
+) -> float:
     """The threshold that is used: τ, or lower where nothing reaches it.
 
     Args:
@@ -56,12 +70,12 @@ def threshold(scored, tau, on_empty="stop"):
     return highest or tau
 
 
-def passes(scored, tau):
+def passes(scored: ScoredSample, tau: float) -> bool:
     """Whether a sample has a judged answer and reaches the threshold."""
     return not scored.score.reason and scored.score.reward >= tau - 1e-6
 
 
-def by_example(scored):
+def by_example(scored: Iterable[ScoredSample]) -> dict[str, list[ScoredSample]]:
     """`{example id: [its samples]}` in the order of first appearance."""
     groups = {}
     for each in scored:
@@ -69,7 +83,7 @@ def by_example(scored):
     return groups
 
 
-def drop_duplicates(scored):
+def drop_duplicates(scored: Iterable[ScoredSample]) -> list[ScoredSample]:
     """One of each group with the same reasoning and the same answer.
 
     A finished one is kept before one that was cut, then the lowest number.
@@ -83,12 +97,6 @@ def drop_duplicates(scored):
     return list(first.values())
 
 
-def content(sample):
+def content(sample: Sample) -> tuple[str, str] | str:
     """What makes two samples of an example duplicates."""
     return prompts.split_output(sample.text) or sample.text.strip()
-
-
-def _draw(scored, seed):
-    sample = scored.sample
-    name = f"{seed}/{sample.index}/{sample.example_id}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

@@ -1,11 +1,22 @@
 """The weights of a run: the best and the last of each stage."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.store.run_directory import fit_into
 from keras_restpg.store.state import read_state, write_state
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.stage import Stage
 
 _PLACES = "ab"
 
@@ -25,13 +36,15 @@ class Checkpoints:
         epochs_per_stage: int.
     """
 
-    def __init__(self, run, stages, epochs_per_stage):
+    def __init__(
+        self, run: RunDirectory, stages: Iterable[Stage], epochs_per_stage: int
+    ) -> None:
         self.run = run
         self.stages = list(stages)
         self.epochs_per_stage = epochs_per_stage
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Whole epochs that are done and hold for these stages."""
         state = read_state(self.run)
         epoch = state.get("epoch", 0)
@@ -48,7 +61,9 @@ class Checkpoints:
         """Those of all stages."""
         return len(self.stages) * self.epochs_per_stage
 
-    def save(self, epoch, stage, model, score):
+    def save(
+        self, epoch: int, stage: Stage, model: keras.Model, score: float | None
+    ) -> None:
         """Saves the weights after an epoch.
 
         Args:
@@ -68,11 +83,11 @@ class Checkpoints:
         if score is not None and (top is None or score > top):
             top = float(score)
             best[name] = _other(best.get(name), stage, "best")
-            weights[best[name]] = self.run.save_arrays(
-                best[name], host(model.trainable_variables)
+            weights[best[name]] = self._save(
+                best[name], model.trainable_variables
             )
         last = _other(last, stage, "last")
-        weights[last] = self.run.save_arrays(last, host(_all(model)))
+        weights[last] = self._save(last, _all(model))
         stages = self.stages[: self.stages.index(stage) + 1]
         best = {s.name: best[s.name] for s in stages if s.name in best}
         named = {last, *best.values()}
@@ -91,7 +106,10 @@ class Checkpoints:
         )
         self._remove({old.get("last"), old.get("best", {}).get(name)})
 
-    def sweep(self):
+    def _save(self, name, variables):
+        return self.run.save_arrays(name, host(variables), noted=False)
+
+    def sweep(self) -> None:
         """Removes what a kill left: weights that `state.json` does not name.
 
         Of a run that goes on with another T it notes how long it is now.
@@ -115,9 +133,8 @@ class Checkpoints:
         kept = {None, state.get("last"), *state.get("best", {}).values()}
         for name in names - kept:
             self.run.files.remove(name)
-            self.run.files.remove(f"{name}.sha256")
 
-    def load_last(self, model):
+    def load_last(self, model: keras.Model) -> None:
         """The weights and optimizer after the last whole epoch.
 
         Raises:
@@ -125,7 +142,7 @@ class Checkpoints:
         """
         self._load(read_state(self.run).get("last"), _all(model))
 
-    def load_best(self, stage, model):
+    def load_best(self, stage: Stage, model: keras.Model) -> None:
         """The best weights of a `Stage` into a `RewardWeightedLM`.
 
         Raises:
@@ -148,7 +165,7 @@ class Checkpoints:
         fit_into(variables, arrays, where)
 
 
-def host(variables):
+def host(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
     """Copies of variables' values in host memory, a list of arrays."""
     return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
 

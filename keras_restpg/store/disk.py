@@ -32,12 +32,12 @@ class Disk:
     failures, pauses = OSError, ()
     generation = 1
 
-    def __init__(self, root):
+    def __init__(self, root: str) -> None:
         self.root = root
         # Files whose last line is known to be whole.
         self._whole = set()
 
-    def check(self, path):
+    def check(self, path: str) -> None:
         """Refuses a path that leads through a link or to no file of data.
 
         Raises:
@@ -60,23 +60,23 @@ class Disk:
                     f"{here} is neither a file nor a folder. Remove it."
                 )
 
-    def exists(self, path):
+    def exists(self, path: str) -> bool:
         return os.path.lexists(path)
 
-    def modified(self, path):
+    def modified(self, path: str) -> datetime.datetime | None:
         try:
             seconds = os.stat(path, follow_symlinks=False).st_mtime
         except FileNotFoundError:
             return None
         return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
-    def names(self, path):
+    def names(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def read(self, path):
+    def read(self, path: str) -> bytes | None:
         try:
             descriptor = os.open(path, _READ)
         except FileNotFoundError:
@@ -84,12 +84,12 @@ class Disk:
         with os.fdopen(descriptor, "rb") as file:
             return file.read()
 
-    def write(self, path, data):
+    def write(self, path: str, data: bytes) -> None:
         with self._beside(path, data) as temporary:
             os.replace(temporary, path)
         sync(os.path.dirname(path))
 
-    def create(self, path, data):
+    def create(self, path: str, data: bytes) -> bool:
         with self._beside(path, data) as temporary:
             try:
                 # A hard link appears whole and never replaces what is there.
@@ -101,7 +101,7 @@ class Disk:
         sync(os.path.dirname(path))
         return True
 
-    def append(self, path, line):
+    def append(self, path: str, line: bytes) -> None:
         make_folder(os.path.dirname(path))
         new = not os.path.lexists(path)
         descriptor = os.open(path, _APPEND, 0o666)
@@ -118,21 +118,21 @@ class Disk:
         if new:
             sync(os.path.dirname(path))
 
-    def touch(self, path, data):
+    def touch(self, path: str, data: bytes) -> None:
         os.utime(path)
 
-    def newest_generation(self):
+    def newest_generation(self) -> int:
         """All write under the same names."""
         return 1
 
-    def adopt(self):
+    def adopt(self) -> None:
         """Nothing is written behind the gate but by its holder."""
 
-    def remove(self, path):
+    def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
-    def move(self, source, target):
+    def move(self, source: str, target: str) -> None:
         make_folder(os.path.dirname(target))
         os.rename(source, target)
         sync(os.path.dirname(target))
@@ -151,12 +151,12 @@ class Disk:
                 os.unlink(name)
 
 
-def temporary_name(generation):
+def temporary_name(generation: int) -> str:
     """A name that no other holder of the folder gives."""
     return f"{WRITING}{generation}-{secrets.token_hex(8)}"
 
 
-def sync(path):
+def sync(path: str) -> None:
     """Has a file's bytes, or a folder's names, on the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -165,7 +165,7 @@ def sync(path):
         os.close(descriptor)
 
 
-def make_folder(path):
+def make_folder(path: str) -> None:
     """Makes a local folder and those above it, their names on the disk."""
     if not os.path.isdir(path):
         above = os.path.dirname(path)

@@ -5,14 +5,19 @@ Local ones are handled by `disk.py`, object stores (`gs://`, `s3://`,
 """
 
 import contextlib
+import datetime
 import hashlib
 import os
 import pathlib
 import posixpath
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import fsspec
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.store.disk import Disk
 from keras_restpg.store.remote import Remote
@@ -35,9 +40,11 @@ class Files:
             in the way.
     """
 
-    def __init__(self, url):
+    def __init__(self, url: Path) -> None:
         self.url = os.fspath(url)
-        self.guard = contextlib.nullcontext
+        self.guard: Callable[[], AbstractContextManager] = (
+            contextlib.nullcontext
+        )
         try:
             system, root = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
@@ -45,14 +52,15 @@ class Files:
         self.local = isinstance(
             system, fsspec.implementations.local.LocalFileSystem
         )
-        self.store = Disk(root) if self.local else Remote(system, root)
+        # A remote one is also copied to and from, a local one appended to.
+        self.store: Any = Disk(root) if self.local else Remote(system, root)
 
     @property
-    def generation(self):
+    def generation(self) -> int:
         """How many holders took over from one that may live, and the first."""
         return self.store.generation
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """The whole path of a file.
 
         Raises:
@@ -68,35 +76,35 @@ class Files:
         self.store.check(path)
         return path
 
-    def exists(self, name):
+    def exists(self, name: str) -> bool:
         return self._ask(self.store.exists, name)
 
-    def modified(self, name):
+    def modified(self, name: str) -> datetime.datetime | None:
         """When a file was written, by the clock of the store.
 
         None where there is no file, or the store does not tell.
         """
         return self._ask(self.store.modified, name)
 
-    def names(self, folder=""):
+    def names(self, folder: str = "") -> list[str]:
         """The names in a folder, sorted; none where it is not there."""
         if folder:
             return self._ask(self.store.names, folder)
         return self._try(lambda: self.store.names(self.store.root), ".")
 
-    def read(self, name):
+    def read(self, name: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
         return self._ask(self.store.read, name)
 
-    def write(self, name, data):
+    def write(self, name: str, data: bytes) -> None:
         """Writes or replaces a file as a whole; `data` is bytes."""
         self._change(self.store.write, name, data)
 
-    def create(self, name, data):
+    def create(self, name: str, data: bytes) -> bool:
         """Writes a file where there is none; returns whether it did."""
         return self._change(self.store.create, name, data)
 
-    def append(self, name, line):
+    def append(self, name: str, line: bytes) -> None:
         """Adds one line (bytes, without its end) to a file.
 
         A last line that was torn by a crash is cut off first.
@@ -109,27 +117,27 @@ class Files:
             old = self.read(name) or b""
             self.write(name, old[: old.rfind(b"\n") + 1] + line)
 
-    def touch(self, name, data):
+    def touch(self, name: str, data: bytes) -> None:
         """Makes a file's time the present; `data` is what it holds."""
         self._change(self.store.touch, name, data)
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
         self._change(self.store.remove, name)
 
-    def move(self, name, target):
+    def move(self, name: str, target: str) -> None:
         """Moves a file or folder to another name."""
         self._change(self.store.move, name, self.path(target))
 
-    def upload(self, source, name):
+    def upload(self, source: str, name: str) -> None:
         """Copies a local file to a remote folder."""
         self._change(self.store.upload, name, source)
 
-    def download(self, name, target):
+    def download(self, name: str, target: str) -> bool:
         """Copies a remote file to a local path; whether it is there."""
         return self._ask(self.store.download, name, target)
 
-    def failure(self, name, error):
+    def failure(self, name: str, error: Exception) -> InputError:
         """The `InputError` for a file that can't be read or written."""
         why = getattr(error, "strerror", None) or str(error)
         return InputError(
@@ -171,7 +179,7 @@ class Files:
             raise self.failure(name, error) from error
 
 
-def digest(data, *place):
+def digest(data: bytes, *place: str) -> str:
     """The checksum of bytes, and of the place that they belong to."""
     found = hashlib.sha256("\0".join(place).encode("utf-8", "replace"))
     found.update(data)

@@ -14,6 +14,8 @@ import posixpath
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from keras_restpg.store.disk import (
     WRITING,
@@ -31,12 +33,12 @@ _TEMPORARY = re.compile(re.escape(WRITING) + r"[0-9]{1,9}-[0-9a-f]{16}")
 _RUNS = ("recipe.toml", "run.json", "lock")
 
 
-def save(files, name, write):
+def save(files: Files, name: str, write: Callable[[str], Any]) -> None:
     """Writes or replaces a folder; `write(path)` fills a new local one."""
     (_save_local if files.local else _save_remote)(files, name, write)
 
 
-def load(files, name):
+def load(files: Files, name: str) -> str | None:
     """The local path of a folder, None where it is missing or damaged.
 
     Raises:
@@ -53,7 +55,7 @@ def load(files, name):
     return path
 
 
-def sweep(files):
+def sweep(files: Files) -> None:
     """Removes what a killed process left, and nothing else.
 
     Only for who holds the lock: it would take another's file in hand.
@@ -76,7 +78,7 @@ def sweep(files):
 
 
 @contextlib.contextmanager
-def writing(files, name):
+def writing(files: Files, name: str) -> Iterator[None]:
     """Says of a full disk what `Files` says of it."""
     try:
         yield

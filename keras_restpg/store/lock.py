@@ -30,6 +30,7 @@ import threading
 import time
 import uuid
 import warnings
+from typing import Self
 
 from keras_restpg.errors import InputError
 from keras_restpg.store.disk import make_folder
@@ -58,7 +59,7 @@ class Lock:
         InputError: on entering, another process holds it.
     """
 
-    def __init__(self, files):
+    def __init__(self, files: Files) -> None:
         self.guarded = files
         self.files = Files(files.url)
         self.owner = {
@@ -75,7 +76,7 @@ class Lock:
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if self.files.local:
             self._gate = Gate(self.files)
         _HELD.add(self.owner["token"])
@@ -88,7 +89,7 @@ class Lock:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.guarded.guard = contextlib.nullcontext
         self._released.set()
         self._thread.join()
@@ -99,7 +100,7 @@ class Lock:
         finally:
             self._close()
 
-    def check(self):
+    def check(self) -> None:
         """Raises InputError where another process has taken over."""
         if not self._is_ours():
             raise InputError(
@@ -260,7 +261,7 @@ class Gate:
         InputError: on entering, another is in it for a minute.
     """
 
-    def __init__(self, files):
+    def __init__(self, files: Files) -> None:
         path = files.path(f"{FOLDER}/gate")
         self._url = files.url
         self._thread = threading.Lock()
@@ -271,7 +272,7 @@ class Gate:
         except OSError as error:
             raise files.failure(f"{FOLDER}/gate", error) from error
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         self._thread.acquire()
         try:
             self._wait()
@@ -279,12 +280,12 @@ class Gate:
             self._thread.release()
             raise
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(OSError):
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._thread.release()
 
-    def close(self):
+    def close(self) -> None:
         os.close(self._descriptor)
 
     def _wait(self):

@@ -8,9 +8,11 @@ next one `state~3.json`, and all read the newest. What the sleeper still writes
 has an older name, and nobody reads it.
 """
 
+import datetime
 import os
 import posixpath
 import re
+from typing import Any
 
 # (stem, generation, mark of a removal, ending)
 _NAME = re.compile(r"(.+)~(\d{1,9})(-?)((?:\.[^.]*)?)", re.DOTALL)
@@ -33,41 +35,41 @@ class Remote:
     # Stores raise their clients' errors, of any class.
     failures, pauses = Exception, (0.2, 1.0, 4.0)
 
-    def __init__(self, system, root):
+    def __init__(self, system: Any, root: str) -> None:
         self.system = system
         self.root = root
         self.generation = 1
 
-    def check(self, path):
+    def check(self, path: str) -> None:
         """Any path will do: object stores know no links."""
 
-    def exists(self, path):
+    def exists(self, path: str) -> bool:
         return self._newest(path) is not None
 
-    def modified(self, path):
+    def modified(self, path: str) -> datetime.datetime | None:
         found = self._newest(path)
         try:
             return found and self.system.modified(found)
         except (FileNotFoundError, NotImplementedError):
             return None
 
-    def names(self, path):
+    def names(self, path: str) -> list[str]:
         found = self._listed(path).items()
         return sorted(name for name, each in found if not max(each)[1])
 
-    def read(self, path):
+    def read(self, path: str) -> bytes | None:
         found = self._newest(path)
         try:
             return found and self.system.cat_file(found)
         except FileNotFoundError:
             return None
 
-    def write(self, path, data):
+    def write(self, path: str, data: bytes) -> None:
         self.system.makedirs(posixpath.dirname(path), exist_ok=True)
         self.system.pipe_file(self._ours(path), data)
         self._unmark(path)
 
-    def create(self, path, data):
+    def create(self, path: str, data: bytes) -> bool:
         if self.exists(path):
             return False
         self.system.makedirs(posixpath.dirname(path), exist_ok=True)
@@ -79,10 +81,10 @@ class Remote:
             self.system.pipe_file(self._ours(path), data)
         return True
 
-    def touch(self, path, data):
+    def touch(self, path: str, data: bytes) -> None:
         self.write(path, data)
 
-    def remove(self, path):
+    def remove(self, path: str) -> None:
         if self.generation > 1:
             # What a sleeper writes late must not come back.
             self.system.pipe_file(self._ours(path, "-"), b"")
@@ -91,7 +93,7 @@ class Remote:
             if generation <= self.generation and not (gone and mine):
                 self._delete(each)
 
-    def move(self, source, target):
+    def move(self, source: str, target: str) -> None:
         # File by file: a second try goes on where the first one failed.
         for name, found in self._tree(source).items():
             end = posixpath.join(target, name)
@@ -100,11 +102,11 @@ class Remote:
             self._unmark(end)
             self.remove(posixpath.join(source, name))
 
-    def upload(self, path, source):
+    def upload(self, path: str, source: str) -> None:
         self.system.put_file(source, self._ours(path))
         self._unmark(path)
 
-    def download(self, path, target):
+    def download(self, path: str, target: str) -> bool:
         found = self._newest(path)
         try:
             if found:
@@ -113,13 +115,13 @@ class Remote:
         except FileNotFoundError:
             return False
 
-    def newest_generation(self):
+    def newest_generation(self) -> int:
         """The highest generation that any name tells of."""
         self.system.invalidate_cache()
         found = map(_parsed, self._find(self.root))
         return max((generation for _, generation, _ in found), default=1)
 
-    def adopt(self):
+    def adopt(self) -> None:
         """Makes ours what is read again and again, as it is now."""
         for name, found in self._tree(self.root).items():
             if name.endswith(_MUTABLE):

@@ -12,20 +12,41 @@ hold no records, or are those of another stage or run, is named in a warning
 and made anew; the others are kept.
 """
 
+from __future__ import annotations
+
+import dataclasses
 import json
 import re
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Generic
 
+from keras_restpg.decoding import decode, rules
 from keras_restpg.errors import InputError
-from keras_restpg.records import Score, from_json, to_json
+from keras_restpg.records import Record, Score
 from keras_restpg.store.files import digest
 
-# Of a line of a manifest.
-_KINDS = {"generation": int, "shard": str, "sha256": str, "rows": int}
-_NAME = re.compile(r"[\w-]{1,64}", re.ASCII)
+if TYPE_CHECKING:
+    from keras_restpg.store.files import Files
 
 
-class Shards:
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A line of a manifest."""
+
+    shard: str
+    sha256: str
+    rows: int = dataclasses.field(metadata=rules(low=0))
+    generation: int = dataclasses.field(default=1, metadata=rules(low=1))
+
+
+def parts(count: int, size: int) -> Iterator[tuple[str, slice]]:
+    """`(key, slice)` of each shard of `count` things, `size` in each."""
+    for first in range(0, count, size):
+        yield f"{first // size:05d}", slice(first, first + size)
+
+
+class Shards(Generic[Record]):
     """The shards of one stage.
 
     Args:
@@ -35,29 +56,35 @@ class Shards:
         fingerprint: what the stage's outcome depends on, a short text.
     """
 
-    def __init__(self, files, folder, cls, fingerprint=""):
+    def __init__(
+        self,
+        files: Files,
+        folder: str,
+        cls: type[Record],
+        fingerprint: str = "",
+    ) -> None:
         self.files = files
         self.folder = folder
         self.cls = cls
         self.fingerprint = fingerprint
         self._manifest = self._read_manifest()
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return key in self._manifest
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._manifest)
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Records in all of them."""
-        return sum(entry["rows"] for entry in self._manifest.values())
+        return sum(entry.rows for entry in self._manifest.values())
 
-    def keys(self):
+    def keys(self) -> list[str]:
         """The shards that are there, a list."""
         return list(self._manifest)
 
-    def get(self, key):
+    def get(self, key: str) -> list[Record] | None:
         """The records of a shard, or None where there is no sound one."""
         entry = self._manifest.get(key)
         if entry is None:
@@ -66,7 +93,7 @@ class Shards:
         data = self.files.read(name)
         if data is None:
             return self.lost(key, "is missing")
-        if self._digest(key, data) != entry["sha256"]:
+        if self._digest(key, data) != entry.sha256:
             return self.lost(key, "is damaged or not of this stage")
         try:
             records = [
@@ -74,11 +101,11 @@ class Shards:
             ]
         except (ValueError, RecursionError, OverflowError):
             return self.lost(key, f"does not hold {self.cls.__name__} records")
-        if len(records) != entry["rows"]:
+        if len(records) != entry.rows:
             return self.lost(key, f"does not have {entry['rows']} rows")
         return records
 
-    def put(self, key, records):
+    def put(self, key: str, records: Sequence[Record]) -> None:
         """Writes a shard, whole or not at all.
 
         Raises:
@@ -89,26 +116,23 @@ class Shards:
             self._line(key, record) + "\n" for record in records
         ).encode()
         checksum = self._digest(key, data)
-        entry = {
-            "shard": key,
-            "sha256": checksum,
-            "rows": len(records),
-            "generation": self.files.generation,
-        }
+        entry = _Entry(key, checksum, len(records), self.files.generation)
         self.files.write(self._name(key), data)
-        self.files.append(self._name(), json.dumps(entry).encode())
+        self.files.append(
+            self._name(), json.dumps(dataclasses.asdict(entry)).encode()
+        )
         self._manifest[key] = entry
 
     def _digest(self, key, data):
         return digest(data, self.folder, self.fingerprint, key)
 
     def _record(self, line):
-        return from_json(self.cls, json.loads(line, parse_constant=_refuse))
+        return decode(self.cls, json.loads(line, parse_constant=_refuse))
 
     def _line(self, key, record):
         try:
             _check_reward(record)
-            return json.dumps(to_json(record), allow_nan=False)
+            return json.dumps(dataclasses.asdict(record), allow_nan=False)
         except ValueError as error:
             raise InputError(
                 f"{self.files.url}/{self._name(key)} can't hold a "
@@ -120,7 +144,7 @@ class Shards:
     def _name(self, key=None):
         return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
 
-    def lost(self, key, why):
+    def lost(self, key: str, why: str) -> None:
         """Leaves a shard out, with a warning; returns None."""
         warnings.warn(
             f"{self.files.url}/{self._name(key)} {why}: it is made anew.",
@@ -132,31 +156,24 @@ class Shards:
         data = self.files.read(self._name()) or b""
         entries, generation = {}, 1
         for number, line in enumerate(data.split(b"\n")[:-1], 1):
-            entry = _entry(line)
-            if entry is None:
+            where = f"{self.files.url}/{self._name()}, line {number}"
+            try:
+                entry = decode(_Entry, json.loads(line))
+                _check_name(entry.shard)
+            except (ValueError, RecursionError):
                 raise InputError(
-                    f"{self.files.url}/{self._name()}, line {number}: not a "
-                    "line of a manifest. Restore the file, or remove it to "
-                    "make this stage's shards anew."
-                )
-            if entry["generation"] >= generation:
-                generation = entry["generation"]
-                entries[entry["shard"]] = entry
+                    f"{where}: not a line of a manifest. Restore the file, or "
+                    "remove it to make this stage's shards anew."
+                ) from None
+            if entry.generation >= generation:
+                generation = entry.generation
+                entries[entry.shard] = entry
         return entries
 
 
-def _entry(line):
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(entry, dict):
-        return None
-    entry = {"generation": 1, **entry}
-    if {name: type(value) for name, value in entry.items()} != _KINDS:
-        return None
-    sound = _NAME.fullmatch(entry["shard"]) and 0 <= entry["rows"] < 2**63
-    return entry if sound else None
+def _check_name(name):
+    if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
+        raise ValueError("not the name of a shard")
 
 
 def _check_reward(record):

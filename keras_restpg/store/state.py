@@ -1,11 +1,19 @@
 """How far a run has come: `state.json`, with a checksum of its own."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 from keras_restpg.store.files import digest
+
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
 
 _STATE = "state.json"
 _STAGE = r"(?:sft|iteration-[1-9][0-9]{0,18})"
@@ -13,7 +21,7 @@ _NAME = re.compile(_STAGE)
 _WEIGHTS = re.compile(_STAGE + r"/weights/(?:best|last)-[ab]\.safetensors")
 
 
-def read_state(run):
+def read_state(run: RunDirectory) -> dict[str, Json]:
     """What `state.json` says, a dict; empty where there is none.
 
     Raises:
@@ -30,7 +38,7 @@ def read_state(run):
     return state
 
 
-def adopt_state(run):
+def adopt_state(run: RunDirectory) -> None:
     """Makes the state ours: what earlier holders still write is no more."""
     # One that is damaged is left for who reads it, and says so.
     with contextlib.suppress(InputError):
@@ -38,7 +46,7 @@ def adopt_state(run):
             write_state(run, state)
 
 
-def write_state(run, state):
+def write_state(run: RunDirectory, state: Mapping[str, Json]) -> None:
     """Writes `state.json` with its checksum and who holds the directory."""
     state = {**state, "generation": run.files.generation}
     run.write_json(_STATE, {**state, "sha256": _digest(state)})

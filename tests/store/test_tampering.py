@@ -82,9 +82,6 @@ def exchange(one, other):
 def two_files(run, lent, rng):
     one, other = two(run, rng, *KINDS)
     exchange(one, other)
-    sums = [path.with_name(f"{path.name}.sha256") for path in (one, other)]
-    if all(path.exists() for path in sums) and rng.random() < 0.5:
-        exchange(*sums)
 
 
 def two_folders(run, lent, rng):
@@ -108,10 +105,8 @@ def the_same_of_another_run(run, lent, rng):
         shutil.rmtree(run / name.parent, ignore_errors=True)
         shutil.copytree(other / name.parent, run / name.parent)
         return
-    for each in (name, name.with_name(f"{name.name}.sha256")):
-        if (other / each).exists():
-            (run / each).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(other / each, run / each)
+    (run / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(other / name, run / name)
 
 
 def any_of_another_run(run, lent, rng):
@@ -125,7 +120,7 @@ def another_time(run, lent, rng):
     then = rng.choice(sorted((lent / "times").iterdir()))
     names = [pathlib.Path("state.json")]
     if rng.random() < 0.5:
-        weights = [p.relative_to(then) for p in files(then, "*.safetensors*")]
+        weights = [p.relative_to(then) for p in files(then, "*.safetensors")]
         names += rng.sample(weights, rng.randrange(len(weights)))
     for name in names:
         (run / name).parent.mkdir(parents=True, exist_ok=True)
@@ -171,12 +166,7 @@ def go_on(run, advised=False):
 def differing(run, whole):
     """The files of the whole run that aren't the same here."""
     found, wanted = arithmetic.outcome(run), arithmetic.outcome(whole)
-    return [
-        name
-        for name in wanted
-        # Weights are known by what state.json says of them.
-        if not name.endswith(".sha256") and found.get(name) != wanted[name]
-    ]
+    return [name for name in wanted if found.get(name) != wanted[name]]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:keras_restpg")
