@@ -18,10 +18,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning
+from keras_restpg.run.status import status
 from keras_restpg.store import RunDirectory
 from keras_restpg.store import lock as locks
 from keras_restpg.store.remote import Remote
 from keras_restpg.store.state import read_state, write_state
+from tests import arithmetic
 from tests.store.faults import Fault
 
 CASES = int(os.environ.get("KERAS_RESTPG_INTERLEAVINGS", "40")) // 2
@@ -243,3 +245,31 @@ def test_in_an_object_store(quick, monkeypatch):
         interleave(url, Objects.sleep, steps)
         check(url)
         Objects.store.clear()
+
+
+@pytest.mark.parametrize("epoch", [1, 6, 12])
+def test_a_whole_run_of_two_generations(tmp_path, quick, monkeypatch, epoch):
+    """A machine is lost, another goes on in the same object store."""
+    write = RunDirectory.write_json
+    url = f"memory://{uuid.uuid4()}"
+
+    def lost(run, name, value):
+        write(run, name, value)
+        if name == "state.json" and value["epoch"] == epoch:
+            # Nobody lets go of its lock.
+            run._lock = None
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "write_json", lost)
+        with pytest.raises(KeyboardInterrupt):
+            arithmetic.run(url)
+    assert arithmetic.run(url) == arithmetic.run(tmp_path)
+    run = RunDirectory(url)
+    assert read_state(run)["epoch"] == 12
+    assert "state~2.json" in map(
+        os.path.basename,
+        run.files.store.system.ls(run.files.store.root, detail=False),
+    )
+    assert ", 0 of them not sound" in status(url, verify=True)
+    assert arithmetic.run(url) == arithmetic.run(tmp_path)
