@@ -127,7 +127,14 @@ class Files:
 
     def move(self, name: str, target: str) -> None:
         """Moves a file or folder to another name."""
-        self._change(self.store.move, name, self.path(target))
+        if self.local:
+            self._change(self.store.move, name, self.path(target))
+            return
+        # File by file: a second try goes on where the first one failed.
+        for each in self._ask(self.store.tree, name):
+            end = self.path(f"{target}/{each}")
+            self._change(self.store.copy, f"{name}/{each}", end)
+            self.remove(f"{name}/{each}")
 
     def upload(self, source: str, name: str) -> None:
         """Copies a local file to a remote folder."""

@@ -93,14 +93,14 @@ class Remote:
             if generation <= self.generation and not (gone and mine):
                 self._delete(each)
 
-    def move(self, source: str, target: str) -> None:
-        # File by file: a second try goes on where the first one failed.
-        for name, found in self._tree(source).items():
-            end = posixpath.join(target, name)
-            self.system.makedirs(posixpath.dirname(end), exist_ok=True)
-            self.system.cp_file(found, self._ours(end))
-            self._unmark(end)
-            self.remove(posixpath.join(source, name))
+    def copy(self, path: str, target: str) -> None:
+        self.system.makedirs(posixpath.dirname(target), exist_ok=True)
+        self.system.cp_file(self._newest(path), self._ours(target))
+        self._unmark(target)
+
+    def tree(self, path: str) -> list[str]:
+        """The names of all files under a path."""
+        return list(self._tree(path))
 
     def upload(self, path: str, source: str) -> None:
         self.system.put_file(source, self._ours(path))
