@@ -245,8 +245,7 @@ def _check_finished(folder):
     from keras_restpg.store import RunDirectory
 
     run = RunDirectory(folder)
-    unfinished = run.files.local and not pathlib.Path(folder, "model").is_dir()
-    if unfinished or recipes.of_run(run) is None:
+    if not run.files.exists("model") or recipes.of_run(run) is None:
         raise InputError(
             f"{folder} holds no finished run: recipe.toml or model/ is "
             "missing. Finish it with `keras-restpg run`."

@@ -225,9 +225,8 @@ def make_retriever(recipe: Recipe, folder: Path | None = None) -> Retriever:
 
 def _local(folder, name):
     """A path in a run directory, None where that is not on this machine."""
-    if folder is None or not Files(folder).local:
-        return None
-    return pathlib.Path(folder, name)
+    files = None if folder is None else Files(folder)
+    return files.path(name) if files and files.local else None
 
 
 def make_reward(recipe: Recipe, folder: Path | None = None) -> Scorer:

@@ -241,6 +241,8 @@ class RestPG:
         if results:
             table = main_table(results, self.splits["test"])
             self.run_directory.write_json("table.json", table)
+        # An earlier stage may have been tested last.
+        training.checkpoints.load_best(training.stages[-1], training.model)
         save = training.model.causal_lm.save_to_preset
         self.run_directory.save_folder("model", save)
 

@@ -4,6 +4,7 @@ Read from the files alone, also while the run goes on; its data and models are
 not loaded.
 """
 
+import re
 import warnings
 
 from keras_restpg._types import Path
@@ -11,7 +12,12 @@ from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.run import recipe as recipes
 from keras_restpg.store import RunDirectory
-from keras_restpg.store.stage import BASE, shard_folders, stage_name
+from keras_restpg.store.stage import (
+    BASE,
+    foreign_folders,
+    shard_folders,
+    stage_name,
+)
 from keras_restpg.store.state import read_state
 from keras_restpg.tables import visible
 
@@ -63,6 +69,10 @@ def _verified(run, state):
                 count += 1
                 shards.get(key)
         found += [str(each.message) for each in caught]
+    found += [
+        f"{run.files.url}/{folder} is not of this run's stages"
+        for folder in foreign_folders(run, state.get("stages", {}))
+    ]
     for name, checksum in state.get("weights", {}).items():
         count += 1
         if run.load_arrays(name, checksum) is None:
@@ -113,7 +123,7 @@ def _samples(run, recipe, name):
 
 def _judged(run, folder):
     for name in run.files.names(folder):
-        if name.startswith("scores-") and name.isprintable():
+        if re.fullmatch(r"scores-[\w-]+", name, re.ASCII):
             rows = _rows(run, f"{folder}/{name}", Score)
             yield f"{rows} judged ({name})"
 

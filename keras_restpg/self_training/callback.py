@@ -312,10 +312,10 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         self._lines.close()
-        name = read_state(self.run).get("stage")
-        for stage in self.stages:
-            if stage.name == name:
-                self.checkpoints.load_best(stage, self.model)
+        done = self.checkpoints.epoch
+        if done:
+            last = self.stages[(done - 1) // self.epochs_per_stage]
+            self.checkpoints.load_best(last, self.model)
 
     def _parts(self):
         """What the parts are, as this run depends on them."""

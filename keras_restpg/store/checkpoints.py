@@ -54,7 +54,12 @@ class Checkpoints:
             holds = known == stage.fingerprint and stage.has_weights
             if epoch <= before or not holds:
                 return min(epoch, before)
-        return min(epoch, len(self.stages) * self.epochs_per_stage)
+        return min(epoch, self._epochs)
+
+    @property
+    def _epochs(self):
+        """Those of all stages."""
+        return len(self.stages) * self.epochs_per_stage
 
     def save(
         self, epoch: int, stage: Stage, model: keras.Model, score: float | None
@@ -91,7 +96,7 @@ class Checkpoints:
             {
                 "stage": name,
                 "epoch": epoch + 1,
-                "epochs": len(self.stages) * self.epochs_per_stage,
+                "epochs": self._epochs,
                 "score": top,
                 "best": best,
                 "last": last,
@@ -105,8 +110,14 @@ class Checkpoints:
         return self.run.save_arrays(name, host(variables), noted=False)
 
     def sweep(self) -> None:
-        """Removes what a kill left: weights that `state.json` does not name."""
-        known = read_state(self.run).get("stages", {})
+        """Removes what a kill left: weights that `state.json` does not name.
+
+        Of a run that goes on with another T it notes how long it is now.
+        """
+        state = read_state(self.run)
+        known, epochs = state.get("stages", {}), self._epochs
+        if state and state.get("epochs") != epochs:
+            write_state(self.run, {**state, "epochs": epochs})
         self._remove(
             {
                 stage.weights(kind, place)

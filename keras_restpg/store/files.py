@@ -1,8 +1,7 @@
 """A folder, local or remote, in which a file is there whole or not at all.
 
-Local files are written under a temporary name, synced and renamed. Remote
-ones go through fsspec (`gs://`, `s3://`, `memory://`): object stores show an
-upload only when it is complete.
+Local ones are handled by `disk.py`, object stores (`gs://`, `s3://`,
+`memory://`) through fsspec by `remote.py`.
 """
 
 import contextlib
@@ -13,15 +12,15 @@ import pathlib
 import posixpath
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import fsspec
 
 from keras_restpg._types import Path
 from keras_restpg.errors import InputError
-from keras_restpg.store import disk
-
-# Waits between tries of a remote operation, in seconds.
-_PAUSES = (0.2, 1.0, 4.0)
+from keras_restpg.store.disk import Disk
+from keras_restpg.store.remote import Remote
 
 
 class Files:
@@ -31,116 +30,79 @@ class Files:
         url: local path, or a URL that fsspec knows.
 
     Attributes:
-        guard: called before each change; raises where none may be made.
+        guard: makes a context for each change, in which nobody else may make
+            one; raises where none may be made.
 
     Raises:
         InputError: from any method, where the disk is full, a folder can't
             be written, or a remote store fails again and again; what was
-            written before stays.
+            written before stays. Where a link or what is no file of data is
+            in the way.
     """
 
     def __init__(self, url: Path) -> None:
         self.url = os.fspath(url)
-        self.guard: Callable[[], None] | None = None
+        self.guard: Callable[[], AbstractContextManager] = (
+            contextlib.nullcontext
+        )
         try:
-            self.system, self.root = fsspec.core.url_to_fs(self.url)
+            system, root = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
             raise InputError(f"{url}: {error}") from None
         self.local = isinstance(
-            self.system, fsspec.implementations.local.LocalFileSystem
+            system, fsspec.implementations.local.LocalFileSystem
         )
+        # A remote one is also copied to and from, a local one appended to.
+        self.store: Any = Disk(root) if self.local else Remote(system, root)
+
+    @property
+    def generation(self) -> int:
+        """How many holders took over from one that may live, and the first."""
+        return self.store.generation
 
     def path(self, name: str) -> str:
         """The whole path of a file.
 
         Raises:
-            InputError: the name, or a link on its way, leads out of the
-                folder.
+            InputError: the name leads out of the folder, or there is a link
+                on its way, or no file of data.
         """
         if not _is_name(name):
             raise InputError(
                 f"{name!r} is not the name of a file in {self.url}."
             )
-        path = posixpath.join(self.root, *pathlib.PurePosixPath(name).parts)
-        if self.local and not _is_under(path, self.root):
-            raise InputError(
-                f"{self.url}/{name} is a link that leads out of the folder. "
-                "Put what it leads to in its place."
-            )
+        root = self.store.root
+        path = posixpath.join(root, *pathlib.PurePosixPath(name).parts)
+        self.store.check(path)
         return path
 
     def exists(self, name: str) -> bool:
-        path = self.path(name)
-
-        # fsspec's own `exists` takes any failure for absence.
-        def exists():
-            try:
-                self.system.invalidate_cache()
-                return bool(self.system.info(path))
-            except FileNotFoundError:
-                return False
-
-        return self._try(exists, name)
+        return self._ask(self.store.exists, name)
 
     def modified(self, name: str) -> datetime.datetime | None:
         """When a file was written, by the clock of the store.
 
         None where there is no file, or the store does not tell.
         """
-        path = self.path(name)
-
-        def modified():
-            try:
-                self.system.invalidate_cache()
-                return self.system.modified(path)
-            except (FileNotFoundError, NotImplementedError):
-                return None
-
-        return self._try(modified, name)
+        return self._ask(self.store.modified, name)
 
     def names(self, folder: str = "") -> list[str]:
         """The names in a folder, sorted; none where it is not there."""
-        path = self.path(folder) if folder else self.root
-
-        def names():
-            try:
-                self.system.invalidate_cache()
-                found = self.system.ls(path, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-            found = [each.rstrip("/") for each in found]
-            # Some stores list the folder itself.
-            return sorted(
-                posixpath.basename(each)
-                for each in found
-                if each != path.rstrip("/")
-            )
-
-        return self._try(names, folder or ".")
+        if folder:
+            return self._ask(self.store.names, folder)
+        return self._try(lambda: self.store.names(self.store.root), ".")
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
-        path = self.path(name)
-
-        def read():
-            try:
-                return self.system.cat_file(path)
-            except FileNotFoundError:
-                return None
-
-        return self._try(read, name)
+        return self._ask(self.store.read, name)
 
     def write(self, name: str, data: bytes) -> None:
         """Writes or replaces a file as a whole; `data` is bytes."""
-        path = self.path(name)
-        write = disk.write if self.local else self._write_remote
-        self._change(lambda: write(path, data), name)
+        self._change(self.store.write, name, data)
 
     def create(self, name: str, data: bytes) -> bool:
         """Writes a file where there is none; returns whether it did."""
-        path = self.path(name)
-        create = disk.create if self.local else self._create_remote
-        return self._change(lambda: create(path, data), name)
+        return self._change(self.store.create, name, data)
 
     def append(self, name: str, line: bytes) -> None:
         """Adds one line (bytes, without its end) to a file.
@@ -149,46 +111,38 @@ class Files:
         """
         line += b"\n"
         if self.local:
-            path = self.path(name)
-            self._change(lambda: disk.append(path, line), name)
+            self._change(self.store.append, name, line)
         else:
             # Written as a whole, so that a second try adds no second line.
             old = self.read(name) or b""
             self.write(name, old[: old.rfind(b"\n") + 1] + line)
 
+    def touch(self, name: str, data: bytes) -> None:
+        """Makes a file's time the present; `data` is what it holds."""
+        self._change(self.store.touch, name, data)
+
     def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
-        path = self.path(name)
-
-        def remove():
-            with contextlib.suppress(FileNotFoundError):
-                self.system.rm_file(path)
-
-        self._change(remove, name)
+        self._change(self.store.remove, name)
 
     def move(self, name: str, target: str) -> None:
         """Moves a file or folder to another name."""
-        source, target = self.path(name), self.path(target)
-        move = disk.move if self.local else self._move_remote
-        self._change(lambda: move(source, target), name)
+        if self.local:
+            self._change(self.store.move, name, self.path(target))
+            return
+        # File by file: a second try goes on where the first one failed.
+        for each in self._ask(self.store.tree, name):
+            end = self.path(f"{target}/{each}")
+            self._change(self.store.copy, f"{name}/{each}", end)
+            self.remove(f"{name}/{each}")
 
     def upload(self, source: str, name: str) -> None:
         """Copies a local file to a remote folder."""
-        path = self.path(name)
-        self._change(lambda: self.system.put_file(source, path), name)
+        self._change(self.store.upload, name, source)
 
     def download(self, name: str, target: str) -> bool:
         """Copies a remote file to a local path; whether it is there."""
-        path = self.path(name)
-
-        def download():
-            try:
-                self.system.get_file(path, target)
-                return True
-            except FileNotFoundError:
-                return False
-
-        return self._try(download, name)
+        return self._ask(self.store.download, name, target)
 
     def failure(self, name: str, error: Exception) -> InputError:
         """The `InputError` for a file that can't be read or written."""
@@ -200,48 +154,34 @@ class Files:
             "whole file."
         )
 
-    def _write_remote(self, path, data):
-        self.system.makedirs(posixpath.dirname(path), exist_ok=True)
-        self.system.pipe_file(path, data)
+    def _ask(self, action, name, *arguments):
+        path = self.path(name)
+        return self._try(lambda: action(path, *arguments), name)
 
-    def _create_remote(self, path, data):
-        try:
-            self.system.invalidate_cache()
-            self.system.info(path)
-            return False
-        except FileNotFoundError:
-            self.system.makedirs(posixpath.dirname(path), exist_ok=True)
-        try:
-            self.system.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        except (TypeError, NotImplementedError):  # It knows no such mode.
-            self.system.pipe_file(path, data)
-        return True
+    def _change(self, action, name, *arguments):
+        path = self.path(name)
 
-    def _move_remote(self, source, target):
-        # File by file: a second try goes on where the first one failed.
-        self.system.invalidate_cache()
-        for path in self.system.find(source):
-            self.system.cp_file(path, target + path[len(source) :])
-            self.system.rm_file(path)
+        def guarded():
+            # Looked at right before each try.
+            with self.guard():
+                return action(path, *arguments)
 
-    def _change(self, action, name):
-        if self.guard is not None:
-            self.guard()
-        return self._try(action, name)
+        return self._try(guarded, name)
 
     def _try(self, action, name):
         """Runs `action`; a remote one again after a pause where it fails."""
-        # Remote stores raise their clients' errors, of any class.
-        failures = OSError if self.local else Exception
-        for pause in () if self.local else _PAUSES:
+        failures = self.store.failures
+        for pause in self.store.pauses:
             try:
                 return action()
+            except InputError:
+                raise
             except failures:
                 time.sleep(pause)
         try:
             return action()
+        except InputError:
+            raise
         except failures as error:
             raise self.failure(name, error) from error
 
@@ -259,8 +199,3 @@ def _is_name(name):
     # Half of a surrogate pair is no text that a file system could keep.
     whole = name.encode(errors="replace").decode() == name
     return bool(parts) and whole and not odd and not name.startswith("/")
-
-
-def _is_under(path, root):
-    root = os.path.realpath(root)
-    return os.path.commonpath([os.path.realpath(path), root]) == root

@@ -11,18 +11,26 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from keras_restpg.store.disk import WRITING, make_folder, sync
+from keras_restpg.store.disk import (
+    WRITING,
+    make_folder,
+    sync,
+    temporary_name,
+)
 from keras_restpg.store.files import Files
 
-# How the name of a folder begins while a new one takes its place.
+# How the name of a folder begins while a new one takes its place, and how
+# `disk.temporary_name` makes names; nothing else is ours to remove.
 _REPLACED = ".replaced-"
+_TEMPORARY = re.compile(re.escape(WRITING) + r"[0-9]{1,9}-[0-9a-f]{16}")
 # What a folder holds that is a run of its own.
-_RUNS = ("recipe.toml", "run.json", "lock.json")
+_RUNS = ("recipe.toml", "run.json", "lock")
 
 
 def save(files: Files, name: str, write: Callable[[str], Any]) -> None:
@@ -31,11 +39,20 @@ def save(files: Files, name: str, write: Callable[[str], Any]) -> None:
 
 
 def load(files: Files, name: str) -> str | None:
-    """The local path of a folder, None where it is missing or damaged."""
+    """The local path of a folder, None where it is missing or damaged.
+
+    Raises:
+        InputError: there is a link in it, or no file of data.
+    """
     if not files.local:
         return _download(files, name)
     path = files.path(name)
-    return path if os.path.isdir(path) else None
+    if not os.path.isdir(path):
+        return None
+    for above, names, others in os.walk(path):
+        for each in (*names, *others):
+            files.store.check(os.path.join(above, each))
+    return path
 
 
 def sweep(files: Files) -> None:
@@ -43,22 +60,21 @@ def sweep(files: Files) -> None:
 
     Only for who holds the lock: it would take another's file in hand.
     """
-    for name in files.names():
-        if name.startswith("lock.json."):
-            files.remove(name)
-    if files.local:
-        for folder, names, others in os.walk(files.root):
-            for name in [*names, *others]:
+    if not files.local:
+        return
+    for folder, names, others in os.walk(files.store.root):
+        for name in [*names, *others]:
+            with writing(files, name), files.guard():
                 _settle(folder, name)
-            # The folder of another run is that run's.
-            names[:] = [
-                name
-                for name in names
-                if not any(
-                    os.path.exists(os.path.join(folder, name, mark))
-                    for mark in _RUNS
-                )
-            ]
+        # The folder of another run is that run's.
+        names[:] = [
+            name
+            for name in names
+            if not any(
+                os.path.lexists(os.path.join(folder, name, mark))
+                for mark in _RUNS
+            )
+        ]
 
 
 @contextlib.contextmanager
@@ -76,21 +92,24 @@ def writing(files: Files, name: str) -> Iterator[None]:
 
 
 def _save_local(files, name, write):
-    new, old = _beside(name, WRITING), _beside(name, _REPLACED)
+    above = posixpath.dirname(name)
+    new = posixpath.join(above, temporary_name(files.generation))
+    old = posixpath.join(above, _REPLACED + posixpath.basename(name))
     path = files.path(new)
     try:
         with writing(files, name):
-            _remove(path)
-            os.makedirs(path)
+            make_folder(path)
             write(path)
             _sync_all(path)
         if os.path.isdir(files.path(name)):
-            _remove(files.path(old))
+            with files.guard():
+                _remove(files.path(old))
             files.move(name, old)
         files.move(new, name)
     finally:
         _remove(path)
-        _settle(*os.path.split(files.path(old)))
+        with writing(files, name), files.guard():
+            _settle(*os.path.split(files.path(old)))
 
 
 def _save_remote(files, name, write):
@@ -131,7 +150,9 @@ def _settle(folder, name):
         place = os.path.join(folder, name.removeprefix(_REPLACED))
         if not os.path.lexists(place):
             os.rename(path, place)
-    if name.startswith((WRITING, _REPLACED)):
+        else:
+            _remove(path)
+    if _TEMPORARY.fullmatch(name):
         _remove(path)
 
 
@@ -142,11 +163,6 @@ def _remove(path):
     else:
         with contextlib.suppress(OSError):
             os.unlink(path)
-
-
-def _beside(name, prefix):
-    folder, last = posixpath.split(name)
-    return posixpath.join(folder, prefix + last)
 
 
 def _inside(folder):

@@ -2,7 +2,7 @@
 
     recipe.toml                     what was asked, where there is a recipe
     run.json                        settings, parts and environment, as they are
-    lock.json                       who runs it now
+    lock/                           who runs it now
     state.json                      the stage that is reached
     base/                           the weights that every stage starts from
     reasoning/                      shards of `Reasoning`
@@ -36,11 +36,14 @@ from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest
 from keras_restpg.store.lock import Lock
 from keras_restpg.store.shards import Shards
+from keras_restpg.store.state import adopt_state
 
 if TYPE_CHECKING:
     import keras
 
 _INPUTS = "inputs.json"
+# One of them is in every folder that a run has used.
+_MARKS = {"lock", "run.json", "recipe.toml"}
 
 
 class RunDirectory:
@@ -58,15 +61,31 @@ class RunDirectory:
         """Holds the directory for this process.
 
         Raises:
-            InputError: another process runs here.
+            InputError: another process runs here, or the folder holds
+                something else.
         """
+        self._check_ours()
         self._lock = Lock(self.files).__enter__()
         try:
             folders.sweep(self.files)
+            if self.files.generation > 1:
+                adopt_state(self)
         except BaseException:
             self.close()
             raise
         return self
+
+    def _check_ours(self):
+        """Refuses a folder that somebody uses for something else."""
+        names = self.files.names()
+        # Hidden files, and what a new disk has, are nobody's work.
+        others = [n for n in names if n[0] != "." and n != "lost+found"]
+        if others and not _MARKS & {*names}:
+            raise InputError(
+                f"{self.files.url} holds {others[0]!r} and no run. Nothing "
+                "was changed there: give a folder that is new, empty or a "
+                "run's."
+            )
 
     def close(self) -> None:
         if self._lock is not None:
@@ -236,7 +255,11 @@ class RunDirectory:
         checksum = self._checksum(name, data)
         self.files.write(name, data)
         if self._checksum(name, self.files.read(name) or b"") != checksum:
-            raise InputError(f"{self.files.url}/{name} was not saved soundly.")
+            # Another process may have taken over: then the guard says that.
+            with self.files.guard():
+                raise InputError(
+                    f"{self.files.url}/{name} was not saved soundly."
+                )
         if noted:
             self.files.write(f"{name}.sha256", checksum.encode())
         return checksum

@@ -1,19 +1,22 @@
 """Immutable shards of records, with their checksums in a manifest.
 
-    samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64}
+    samples/manifest.jsonl    {"shard": "00000", "sha256": …, "rows": 64,
+                               "generation": 1}
     samples/00000.jsonl       a record a line
 
-A shard counts once its line is in the manifest. A checksum is of the bytes
-and of the place that they belong to: the folder, what its stage depends on,
-and the shard. One whose bytes do not match it, hold no records, or are those
-of another stage or run, is named in a warning and made anew; the others are
-kept.
+A shard counts once its line is in the manifest, unless that is of an earlier
+generation (`lock.py`) than a line above it: who wrote it had been given up.
+A checksum is of the bytes and of the place that they belong to: the folder,
+what its stage depends on, and the shard. One whose bytes do not match it,
+hold no records, or are those of another stage or run, is named in a warning
+and made anew; the others are kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Generic
@@ -34,6 +37,7 @@ class _Entry:
     shard: str
     sha256: str
     rows: int = dataclasses.field(metadata=rules(low=0))
+    generation: int = dataclasses.field(default=1, metadata=rules(low=1))
 
 
 def parts(count: int, size: int) -> Iterator[tuple[str, slice]]:
@@ -112,7 +116,7 @@ class Shards(Generic[Record]):
             self._line(key, record) + "\n" for record in records
         ).encode()
         checksum = self._digest(key, data)
-        entry = _Entry(key, checksum, len(records))
+        entry = _Entry(key, checksum, len(records), self.files.generation)
         self.files.write(self._name(key), data)
         self.files.append(
             self._name(), json.dumps(dataclasses.asdict(entry)).encode()
@@ -150,18 +154,26 @@ class Shards(Generic[Record]):
 
     def _read_manifest(self):
         data = self.files.read(self._name()) or b""
-        entries = {}
+        entries, generation = {}, 1
         for number, line in enumerate(data.split(b"\n")[:-1], 1):
             where = f"{self.files.url}/{self._name()}, line {number}"
             try:
                 entry = decode(_Entry, json.loads(line))
+                _check_name(entry.shard)
             except (ValueError, RecursionError):
                 raise InputError(
                     f"{where}: not a line of a manifest. Restore the file, or "
                     "remove it to make this stage's shards anew."
                 ) from None
-            entries[entry.shard] = entry
+            if entry.generation >= generation:
+                generation = entry.generation
+                entries[entry.shard] = entry
         return entries
+
+
+def _check_name(name):
+    if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
+        raise ValueError("not the name of a shard")
 
 
 def _check_reward(record):

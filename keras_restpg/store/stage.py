@@ -14,6 +14,7 @@ changed, what it held is moved aside and the run says so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,48 @@ def shard_folders(
             for name in run.files.names(above):
                 if name == "samples":
                     yield f"{above}/{name}", Sample
-                elif name.startswith("scores-"):
+                elif re.fullmatch(r"scores-[\w-]+", name, re.ASCII):
                     yield f"{above}/{name}", Score
+
+
+def foreign_folders(
+    run: RunDirectory, stages: Mapping[str, Json]
+) -> Iterator[str]:
+    """The folders that do not belong to a run's stages, whole or not.
+
+    What one folder was computed from names the one before it, from the
+    weights that `state.json` speaks of back to the reasoning.
+
+    Args:
+        run: a `RunDirectory`.
+        stages: `{name: fingerprint}`, of `state.json`.
+
+    Yields:
+        Names of folders.
+    """
+    taught, known = run.inputs("reasoning"), run.inputs("sft/weights")
+    if not taught.items() <= known.items():
+        yield "reasoning"
+    for name, fingerprint in stages.items():
+        trained = run.inputs(f"{name}/weights")
+        if digest(trained) != fingerprint:
+            yield f"{name}/weights"
+        for folder, _ in shard_folders(run, [name]):
+            if folder != "reasoning" and not _belongs(run, folder, trained):
+                yield folder
+
+
+def _belongs(run, folder, trained):
+    """Whether a folder of shards is of the stage that was `trained` so."""
+    above, _, last = folder.rpartition("/")
+    inputs = run.inputs(folder)
+    tested = above.endswith("/test")
+    if last != "samples":
+        of_samples = run.claimed(f"{above}/samples") == inputs.get("samples")
+        return of_samples and last == f"scores-{digest(inputs.get('reward'))}"
+    if tested:
+        return inputs.get("weights") == digest(trained)
+    return digest(inputs) == trained.get("samples")
 
 
 class Stage:

@@ -119,6 +119,7 @@ sys.exit("Keras was imported" if "keras" in sys.modules else code)
         (["write", ".", "x", "--documents", "none.txt"], "none.txt"),
         (["write", "none", "x", "--documents", "file.txt"], "no finished run"),
         (["write", ".", "x", "--documents", "file.txt"], "no finished run"),
+        (["write", "half", "x", "--documents", "file.txt"], "no finished run"),
         (["judge", "none.json", "r.jsonl"], "none.json"),
         (["judge", "r.jsonl", "none.json", "--preset", "x"], "none.json"),
         (["judge", "r.jsonl", "r.jsonl", "--preset", "/no/x"], "/no/x: there"),
@@ -136,6 +137,7 @@ def test_what_is_wrong_is_said_without_loading_keras(
     (tmp_path / "empty.toml").write_text("")
     (tmp_path / "file").write_text("")
     (tmp_path / "file.txt").write_text("a text")
+    (tmp_path / "half/model").mkdir(parents=True)
     (tmp_path / "r.jsonl").write_text(json.dumps(REFERENCES[0]))
     done = subprocess.run(
         [sys.executable, "-c", _WITHOUT_KERAS, *arguments],

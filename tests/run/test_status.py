@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -138,3 +139,56 @@ def test_a_damaged_state_is_named(run, state):
 def test_what_is_no_time_is_left_out(run, seconds):
     run.files.write("seconds.json", json.dumps(seconds).encode())
     assert not [line for line in lines(run) if line.startswith("time")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "recipe.toml",
+        "state.json",
+        "seconds.json",
+        "report.html",
+        "reasoning/manifest.jsonl",
+        "iteration-1/samples/manifest.jsonl",
+    ],
+)
+def test_a_pipe_or_a_link_is_named_at_once(run, tmp_path, name):
+    path = tmp_path / name
+    write_state(run, {"epoch": 4, "epochs": 12})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=f"{name} is neither a file nor"):
+        status(tmp_path)
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=f"{name} is a link"):
+        status(tmp_path)
+
+
+def test_names_of_files_command_no_terminal(run, tmp_path):
+    write_state(run, {"epoch": 4, "epochs": 12})
+    for name in ("scores-\x1b[2J", "scores-\u202e", "scores-a b"):
+        (tmp_path / "iteration-1" / name).mkdir(parents=True)
+    text = status(tmp_path, verify=True)
+    assert "judged" not in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"last": "../../x"},
+        {"last": "recipe.toml"},
+        {"best": {"sft": "lock/1"}},
+        {"best": {"\x1b": "sft/weights/best-a.safetensors"}},
+        {"weights": {"model/config.json": ""}},
+        {"stages": {"../x": ""}},
+        {"epoch": True},
+    ],
+)
+def test_a_state_that_names_other_files_is_refused(run, changed):
+    # With a checksum that fits, as somebody who knows how could make it.
+    write_state(run, {"epoch": 4, "epochs": 12, **changed})
+    with pytest.raises(InputError, match="state.json is damaged"):
+        status(run.files.url)

@@ -1,4 +1,6 @@
+import functools
 import os
+import socket
 import uuid
 
 import fsspec
@@ -8,6 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning
 from keras_restpg.store import Files, Shards
+from keras_restpg.store.remote import Remote
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -47,7 +50,7 @@ def test_no_name_leads_out_of_the_folder(files, name):
         files.write(name, b"")
 
 
-def test_no_link_leads_out_of_the_folder(tmp_path):
+def test_no_link_in_the_folder_is_followed(tmp_path):
     secret, run = tmp_path / "secret", tmp_path / "run"
     (run / "in").mkdir(parents=True)
     secret.mkdir()
@@ -65,12 +68,29 @@ def test_no_link_leads_out_of_the_folder(tmp_path):
         lambda: files.append("key", b""),
         lambda: files.names("out"),
         lambda: files.remove("out/key"),
+        # Nor one that stays inside.
+        lambda: files.write("inside/a", b"1"),
     ):
-        with pytest.raises(InputError, match="leads out of the folder"):
+        with pytest.raises(InputError, match="is a link"):
             change()
     assert [p.name for p in secret.iterdir()] == ["key"]
-    files.write("inside/a", b"1")
-    assert files.read("in/a") == b"1"
+    assert (secret / "key").read_text() == "mine"
+
+
+def test_what_is_no_file_of_data_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket"))
+    files = Files(tmp_path)
+    for name in ("pipe", "socket"):
+        for change in (
+            files.read,
+            files.exists,
+            functools.partial(files.append, line=b""),
+            functools.partial(files.write, data=b""),
+        ):
+            with pytest.raises(InputError, match="neither a file nor a folder"):
+                change(name)
 
 
 def test_a_run_directory_may_itself_be_a_link(tmp_path):
@@ -163,9 +183,9 @@ class Failing(MemoryFileSystem):
         self._request()
         return super().pipe_file(*args, **kwargs)
 
-    def info(self, *args, **kwargs):
+    def ls(self, *args, **kwargs):
         self._request()
-        return super().info(*args, **kwargs)
+        return super().ls(*args, **kwargs)
 
     def rm_file(self, *args, **kwargs):
         self._request()
@@ -175,7 +195,7 @@ class Failing(MemoryFileSystem):
 @pytest.fixture(params=[OSError, RuntimeError])
 def failing(request, monkeypatch):
     fsspec.register_implementation("failing", Failing, clobber=True)
-    monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0, 0, 0))
+    monkeypatch.setattr(Remote, "pauses", (0, 0, 0))
     monkeypatch.setattr(Failing, "always", False)
     monkeypatch.setattr(Failing, "error", request.param("503 slow down"))
     return Files(f"failing://{uuid.uuid4()}")
@@ -219,7 +239,7 @@ class Deaf(MemoryFileSystem):
 
 def test_a_line_is_added_once_where_the_answer_is_lost(monkeypatch):
     fsspec.register_implementation("deaf", Deaf, clobber=True)
-    monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0,))
+    monkeypatch.setattr(Remote, "pauses", (0,))
     files = Files(f"deaf://{uuid.uuid4()}")
     files.append("log", b"1")
     files.append("log", b"2")

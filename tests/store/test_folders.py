@@ -92,6 +92,14 @@ def test_a_stop_between_the_renames_loses_nothing(tmp_path, monkeypatch):
     assert held(run.folder("model")) == {"assets/a": "1"}
 
 
+def test_a_link_in_a_folder_is_refused(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.save_folder("model", filled(a="1"))
+    (tmp_path / "model/assets/b").symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match="assets/b is a link"):
+        run.folder("model")
+
+
 @contextlib.contextmanager
 def small_disk(folder):
     folder.mkdir()

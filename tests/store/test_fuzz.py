@@ -19,7 +19,6 @@ from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.run.recipe import Recipe
 from keras_restpg.run.status import status
 from keras_restpg.store import Lock, RunDirectory
-from keras_restpg.store import lock as locks
 from keras_restpg.store.arrays import from_bytes, to_bytes
 from keras_restpg.store.checkpoints import Checkpoints
 from keras_restpg.store.files import digest
@@ -162,10 +161,11 @@ def test_status(folder, state, seconds, manifest):
 @fuzz
 @given(data=DATA)
 def test_locks(folder, data):
-    put(folder, "locked/lock.json", data)
-    os.utime(folder / "locked/lock.json", (1, 1))
+    put(folder, "locked/lock/3", data)
+    os.utime(folder / "locked/lock/3", (1, 1))
     run = RunDirectory(folder / "locked")
     with Lock(run.files):
-        held = json.loads(run.files.read(locks.NAME))
+        held = json.loads(run.files.read("lock/4"))
         assert held["pid"] == os.getpid()
-    assert run.files.names() == []
+    found = run.files.names("lock")
+    assert {"gate"} <= {*found} <= {"gate", "generation"}

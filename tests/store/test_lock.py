@@ -1,4 +1,6 @@
 import contextlib
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -16,6 +18,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from keras_restpg.errors import InputError
 from keras_restpg.store import Files, Lock
 from keras_restpg.store import lock as locks
+from keras_restpg.store.lock import Gate
+from keras_restpg.store.remote import Remote
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -36,7 +40,13 @@ def quick(monkeypatch):
 def hold(files, **owner):
     """A lock of a process that renews it no more."""
     owner = {**Lock(files).owner, "token": "other", **owner}
-    files.write("lock.json", json.dumps(owner).encode())
+    files.write("lock/1", json.dumps(owner).encode())
+
+
+def left(files):
+    """What is in the folder, but the lock's own gate and generation."""
+    locks = {*files.names("lock")} - {"gate", "generation"}
+    return [name for name in files.names() if name != "lock" or locks]
 
 
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
@@ -57,10 +67,10 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
             Lock(Files(tmp_path)).__enter__()
         other.kill()
     # Killed, it left its lock behind: a stale one is taken over.
-    assert (tmp_path / "lock.json").exists()
+    assert any(each.isdigit() for each in os.listdir(tmp_path / "lock"))
     with Lock(Files(tmp_path)):
-        assert (tmp_path / "lock.json").exists()
-    assert not (tmp_path / "lock.json").exists()
+        assert any(each.isdigit() for each in os.listdir(tmp_path / "lock"))
+    assert not any(each.isdigit() for each in os.listdir(tmp_path / "lock"))
 
 
 def test_one_process_can_not_hold_it_twice(files):
@@ -68,7 +78,20 @@ def test_one_process_can_not_hold_it_twice(files):
         Lock(files).__enter__()
     with Lock(files):
         pass
-    assert files.names() == []
+    assert left(files) == []
+
+
+def test_a_lock_that_could_not_be_removed_is_no_obstacle(files, monkeypatch):
+    def fail(name):
+        raise InputError("The disk is away.")
+
+    lock = Lock(files).__enter__()
+    monkeypatch.setattr(lock.files, "remove", fail)
+    with pytest.raises(InputError, match="is away"):
+        lock.__exit__()
+    assert files.exists("lock/1")
+    with Lock(files):
+        files.write("a", b"")
 
 
 @pytest.mark.parametrize(
@@ -101,7 +124,7 @@ def test_a_holder_that_was_silent_for_long_is_not_waited_for(tmp_path):
     files = Files(tmp_path)
     hold(files, host="elsewhere")
     old = time.time() - 200
-    os.utime(tmp_path / "lock.json", (old, old))
+    os.utime(tmp_path / "lock/1", (old, old))
     begun = time.monotonic()
     with Lock(files):
         assert time.monotonic() - begun < 1
@@ -111,7 +134,8 @@ def test_a_holder_that_was_silent_for_long_is_not_waited_for(tmp_path):
     "data", [b"", b"null", b"[]", b"{", b"\xff", b"[" * 10_000]
 )
 def test_a_lock_that_says_nothing_is_known_by_its_age(tmp_path, quick, data):
-    path = tmp_path / "lock.json"
+    path = tmp_path / "lock/1"
+    path.parent.mkdir()
     path.write_bytes(data)
     os.utime(path, (1, 1))
     with Lock(Files(tmp_path)):
@@ -131,15 +155,11 @@ def test_the_number_of_a_dead_process_may_be_used_again(files):
         pass
 
 
-def test_a_holder_that_slept_sees_who_took_over_and_writes_no_more(
-    tmp_path, monkeypatch
-):
-    files = Files(tmp_path)
+def test_a_holder_that_slept_sees_who_took_over_and_writes_no_more(files):
     lock = Lock(files).__enter__()
     files.write("a", b"1")
-    hold(files)
-    files.write("a", b"2")  # It was renewed just now: nothing is looked up.
-    monkeypatch.setattr(lock, "_renewed", time.time() - 200)
+    # Somebody took over, whatever the clocks of the two say.
+    Files(files.url).write("lock/2", b"{}")
     for change in (
         lambda: files.write("a", b"3"),
         lambda: files.append("a", b"3"),
@@ -148,20 +168,72 @@ def test_a_holder_that_slept_sees_who_took_over_and_writes_no_more(
     ):
         with pytest.raises(InputError, match="took over"):
             change()
-    assert files.read("a") == b"2"
+    assert files.read("a") == b"1"
     lock.__exit__()
-    assert b"other" in files.read("lock.json")
+    assert files.read("lock/2") == b"{}"
 
 
-def test_a_holder_learns_of_it_while_it_computes(files, quick):
+def test_a_holder_whose_lock_was_removed_stops(files):
     lock = Lock(files).__enter__()
-    files.remove("lock.json")
+    Files(files.url).remove("lock/1")
     with pytest.raises(InputError, match="was removed"):
-        for _ in range(100):
-            time.sleep(0.05)
-            files.write("a", b"")
+        files.write("a", b"")
     lock.__exit__()
-    assert not files.exists("lock.json")
+    assert not files.exists("lock/1")
+
+
+def test_a_renewal_that_fails_is_told_and_tried_again(files, quick):
+    lock = Lock(files)
+    touch, tried = lock.files.touch, threading.Event()
+
+    def fail_once(name, data):
+        lock.files.touch = touch
+        tried.set()
+        raise InputError("The disk is away.")
+
+    lock.files.touch = fail_once
+    with pytest.warns(UserWarning, match="The disk is away. Until then"):
+        with lock:
+            assert tried.wait(10)
+            before = files.modified("lock/1")
+            deadline = time.monotonic() + 10
+            while files.modified("lock/1") == before:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            files.write("a", b"1")
+
+
+def test_a_silent_holder_is_of_an_earlier_generation(files, quick):
+    hold(files, host="elsewhere")
+    with Lock(files) as lock:
+        assert lock.generation == files.generation == 2
+        assert files.names("lock")[-1:] != ["1"]
+    # One that let go is not.
+    with Lock(Files(files.url)) as lock:
+        assert lock.generation == 2
+
+
+def test_a_killed_process_of_this_machine_writes_no_more(files):
+    hold(files, pid=2**22 + 1)
+    with Lock(files) as lock:
+        assert lock.generation == 1
+
+
+def test_nobody_takes_over_in_the_middle_of_a_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    files = Files(tmp_path)
+    with Lock(files) as lock:
+        with lock._gate, pytest.raises(InputError, match="middle of a write"):
+            Gate(Files(tmp_path)).__enter__()
+        # Where a file system has no locks, all may pass.
+        monkeypatch.setattr(fcntl, "flock", no_locks)
+        with lock._gate:
+            with Gate(Files(tmp_path)):
+                pass
+
+
+def no_locks(descriptor, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def race(folders, together, held):
@@ -190,32 +262,31 @@ def test_of_many_that_find_a_stale_lock_one_gets_it(tmp_path):
     ]
     for racer in racers:
         racer.start()
-    assert [held.get(timeout=60) for _ in folders] == folders
+    # Each process' queue has a pace of its own.
+    assert sorted(held.get(timeout=60) for _ in folders) == sorted(folders)
     for racer in racers:
         racer.join()
     assert held.empty()
-    assert not any(os.listdir(folder) for folder in folders)
+    assert not any(left(Files(folder)) for folder in folders)
 
 
-def test_one_that_judged_a_lock_long_ago_does_not_take_a_new_one(files):
+@pytest.mark.parametrize("gone", [False, True])
+def test_one_that_judged_a_lock_long_ago_does_not_take_a_new_one(files, gone):
     hold(files, pid=2**22 + 1)
     late = Lock(files)
-    found = files.read("lock.json")
-    with Lock(files):
-        assert not late._replace(found)
 
+    def lives(*_):
+        """While it judges, another comes, and perhaps a third."""
+        first = Lock(Files(files.url)).__enter__()
+        if gone:
+            first.__exit__()
+            files.write("lock/7", b"{}")
+        return False
 
-def test_a_take_over_that_was_killed_is_no_obstacle(tmp_path):
-    files = Files(tmp_path)
-    hold(files, pid=2**22 + 1)
-    claim = f"lock.json.after-{locks.digest(files.read('lock.json'))[:16]}"
-    files.write(claim, b"")
+    late._lives = lives
     with pytest.raises(InputError, match="began just now"):
-        Lock(files).__enter__()
-    os.utime(tmp_path / claim, (1, 1))
-    with Lock(files):
-        pass
-    assert os.listdir(tmp_path) == []
+        late.__enter__()
+    assert not files.exists("lock/2") or not gone
 
 
 class Slow(MemoryFileSystem):
@@ -225,16 +296,10 @@ class Slow(MemoryFileSystem):
     store, pseudo_dirs = {}, [""]
     both, one = threading.Barrier(2), threading.Lock()
 
-    def info(self, path, **kwargs):
-        try:
-            return super().info(path, **kwargs)
-        except FileNotFoundError:
-            if path.endswith("lock.json"):
-                with contextlib.suppress(threading.BrokenBarrierError):
-                    self.both.wait(0.5)
-            raise
-
     def pipe_file(self, path, value, mode="overwrite", **kwargs):
+        if mode == "create":
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.both.wait(0.5)
         with self.one:
             if mode == "create" and path in self.store:
                 raise FileExistsError(path)
@@ -273,9 +338,9 @@ class Down(MemoryFileSystem):
         if Down.down:
             raise RuntimeError("503 from the client")
 
-    def info(self, path, **kwargs):
+    def ls(self, path, **kwargs):
         self._check()
-        return super().info(path, **kwargs)
+        return super().ls(path, **kwargs)
 
     def cat_file(self, path, **kwargs):
         self._check()
@@ -284,12 +349,12 @@ class Down(MemoryFileSystem):
 
 def test_a_remote_store_that_fails_does_not_look_free(monkeypatch):
     fsspec.register_implementation("down", Down, clobber=True)
-    monkeypatch.setattr("keras_restpg.store.files._PAUSES", (0,))
+    monkeypatch.setattr(Remote, "pauses", (0,))
     files = Files(f"down://{uuid.uuid4()}")
     hold(files)
-    before = files.read("lock.json")
+    before = files.read("lock/1")
     monkeypatch.setattr(Down, "down", True)
     with pytest.raises(InputError, match="503 from the client"):
         Lock(files).__enter__()
     monkeypatch.setattr(Down, "down", False)
-    assert files.read("lock.json") == before
+    assert files.read("lock/1") == before

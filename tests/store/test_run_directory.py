@@ -1,3 +1,4 @@
+import os
 import uuid
 
 import keras
@@ -53,23 +54,23 @@ def test_what_a_kill_left_is_swept(tmp_path):
     with RunDirectory(tmp_path).open() as run:
         run.files.write("sft/weights/best.safetensors", b"1")
     for name in (
-        "sft/weights/.writing-x1",
-        ".writing-model/config.json",
-        "lock.json.77",
-        "lock.json.after-0a",
+        "sft/weights/.writing-1-0123456789abcdef",
+        ".writing-12-0123456789abcdef/config.json",
+        ".writing-notes",
+        "lock/probe-77",
         ".replaced-model/config.json",
         "other/.replaced-model/config.json",
         "other/model/config.json",
         "nested/recipe.toml",
-        "nested/.writing-y",
-        "nested/lock.json.78",
+        "nested/.writing-1-0123456789abcdef",
+        "nested/lock/78",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     outside = tmp_path.with_name("outside")
     outside.mkdir()
     (outside / "a").write_text("")
-    (tmp_path / ".writing-link").symlink_to(outside)
+    (tmp_path / ".writing-1-00000000000000ff").symlink_to(outside)
     with RunDirectory(tmp_path).open():
         pass
     found = {
@@ -77,17 +78,31 @@ def test_what_a_kill_left_is_swept(tmp_path):
         for path in tmp_path.rglob("*")
         if not path.is_dir()
     }
-    assert found == {
+    assert found - {"lock/gate"} == {
+        # Whose it is, nobody knows.
+        ".writing-notes",
         "sft/weights/best.safetensors",
         # A kill came before the new one was in place: the old one is back.
         "model/config.json",
         "other/model/config.json",
         # Another run's, which may be in hand.
         "nested/recipe.toml",
-        "nested/.writing-y",
-        "nested/lock.json.78",
+        "nested/.writing-1-0123456789abcdef",
+        "nested/lock/78",
     }
     assert (outside / "a").exists()
+
+
+def test_a_folder_of_something_else_is_refused_and_stays_as_it_is(tmp_path):
+    (tmp_path / ".DS_Store").write_text("x")
+    with RunDirectory(tmp_path).open():
+        pass
+    other = tmp_path / "other"
+    (other / "model").mkdir(parents=True)
+    (other / "report.html").write_text("mine")
+    with pytest.raises(InputError, match="'model' and no run. Nothing was"):
+        RunDirectory(other).open()
+    assert sorted(os.listdir(other)) == ["model", "report.html"]
 
 
 def test_bytes_are_kept_with_their_checksum(tmp_path):

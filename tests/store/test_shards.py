@@ -56,16 +56,28 @@ def test_a_torn_last_line_of_the_manifest_is_no_shard(files, tmp_path):
     shards(files).put("0", RECORDS)
     manifest = tmp_path / "reasoning" / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes() + b'{"shard": "1", "sha')
-    stored = shards(files)
-    assert stored.keys() == ["0"]
-    stored.put("1", RECORDS)
+    # A line is cut by the next process, not by a reader.
+    assert shards(files).keys() == ["0"]
+    assert b'"sha' in manifest.read_bytes()[-8:]
+    shards(Files(tmp_path)).put("1", RECORDS)
     assert shards(files).keys() == ["0", "1"]
     assert shards(files).get("1") == RECORDS
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"null", b"[1]", b'{"shard": "0"}', b"\xff", b"[" * 10_000, b"{}"],
+    [
+        b"null",
+        b"[1]",
+        b'{"shard": "0"}',
+        b"\xff",
+        b"[" * 10_000,
+        b"{}",
+        b"9" * 10_000,
+        b'{"shard": "../0", "sha256": "", "rows": 1}',
+        b'{"shard": "\\u001b[2J", "sha256": "", "rows": 1}',
+        b'{"shard": "0", "sha256": "", "rows": true}',
+    ],
 )
 def test_a_damaged_manifest_is_named_with_its_line(files, tmp_path, line):
     shards(files).put("0", RECORDS)
@@ -73,6 +85,17 @@ def test_a_damaged_manifest_is_named_with_its_line(files, tmp_path, line):
     manifest.write_bytes(manifest.read_bytes() + line + b"\n")
     with pytest.raises(InputError, match="manifest.jsonl, line 2"):
         shards(files)
+
+
+def test_a_line_of_a_holder_that_was_given_up_does_not_count(files, tmp_path):
+    shards(files).put("0", RECORDS)
+    manifest = tmp_path / "reasoning" / "manifest.jsonl"
+    line = json.loads(manifest.read_text())
+    late = {**line, "shard": "1"}
+    ours = {**line, "shard": "2", "generation": 2}
+    lines = "".join(json.dumps(each) + "\n" for each in (line, ours, late))
+    manifest.write_text(lines)
+    assert shards(files).keys() == ["0", "2"]
 
 
 def test_a_shard_that_a_kill_left_out_of_the_manifest_is_not_there(
