@@ -111,6 +111,28 @@ def judge(options):
         scored.save(options.out)
 
 
+def check_judge(options):
+    from keras_restpg.run import recipe as recipes
+
+    recipe = recipes.load(options.recipe).with_settings(options.set)
+    _check_data(recipe)
+    _check_reward(recipe)
+    progress = _progress(options)
+    with progress.waiting("loading the reward"):
+        from keras_restpg.evaluation.check_judge import check_judge
+        from keras_restpg.run import build
+
+        examples = build.load_splits(recipe, progress)[options.split]
+        reward = build.make_reward(recipe)
+        embedding = options.embedder and build.load_embedding(options.embedder)
+    with progress.waiting("judging"):
+        found = check_judge(
+            reward, examples, embedding, options.examples, recipe.seed
+        )
+    _print(found.text())
+    return 1 if found.doubt else 0
+
+
 def contriever(options):
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert
@@ -138,6 +160,16 @@ def _progress(options):
 
 def _check_paths(recipe, out):
     """What a recipe names on this machine, as far as a look can tell."""
+    _check_data(recipe)
+    _check_preset(recipe.model.preset)
+    if recipe.retrieval.method in ("contriever", "dense"):
+        _check_preset(recipe.retrieval.preset)
+    _check_reward(recipe)
+    if os.path.isfile(out):
+        raise InputError(f"{out} is a file; a run needs a folder.")
+
+
+def _check_data(recipe):
     if not recipe.data.folder:
         raise InputError(
             "data.folder is not set. Set it in the recipe or with --set "
@@ -145,13 +177,11 @@ def _check_paths(recipe, out):
         )
     if "://" not in recipe.data.folder:
         _check_folder(recipe.data.folder)
-    _check_preset(recipe.model.preset)
-    if recipe.retrieval.method in ("contriever", "dense"):
-        _check_preset(recipe.retrieval.preset)
+
+
+def _check_reward(recipe):
     if recipe.reward.kind == "judge":
         _check_preset(recipe.reward.preset)
-    if os.path.isfile(out):
-        raise InputError(f"{out} is a file; a run needs a folder.")
 
 
 def _check_preset(preset):

@@ -60,6 +60,7 @@ def _parser():
     _status_parser(group)
     _write_parser(group)
     _judge_parser(group)
+    _check_judge_parser(group)
     data = _group(group, "data", "look at a data set")
     stats = _add(data, "stats", commands.stats, "its sizes, as in Table 2")
     _path(stats, "folder", help="of <task>_train.jsonl and so on")
@@ -96,14 +97,7 @@ def _run_parser(group):
     run = _add(group, "run", commands.run, "run, or continue, a recipe")
     _path(run, "recipe", help="TOML; see `keras-restpg recipe`")
     _path(run, "--out", help="run directory; default: runs/<recipe>")
-    run.add_argument(
-        "--set",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting, such as training.steps=100",
-    )
+    _settings(run)
     _path(run, "--tensorboard", metavar="DIR", help="write its logs")
     run.add_argument(
         "--allow-backend-change",
@@ -111,6 +105,17 @@ def _run_parser(group):
         help="continue within a stage on another backend than it began on",
     )
     _talk(run)
+
+
+def _settings(parser):
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting, such as training.steps=100",
+    )
 
 
 def _status_parser(group):
@@ -155,6 +160,24 @@ def _judge_parser(group):
         help="write each score, a line of JSON each",
     )
     _talk(judge)
+
+
+def _check_judge_parser(group):
+    about = "whether a recipe's reward can tell one user from another"
+    check = _add(group, "check-judge", commands.check_judge, about)
+    _path(check, "recipe", help="TOML; its data and its reward")
+    _settings(check)
+    check.add_argument(
+        "--split", choices=("train", "val", "test"), default="val"
+    )
+    check.add_argument("--examples", type=_positive, default=64)
+    _path(
+        check,
+        "--embedder",
+        metavar="PRESET",
+        help="a KerasHub text embedder whose similarity is correlated too",
+    )
+    _talk(check)
 
 
 def _add(group, name, command, about):

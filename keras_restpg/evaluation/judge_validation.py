@@ -192,7 +192,7 @@ def _ranks(examples, seed):
     seen = collections.Counter()
     rank = np.empty(len(examples))
     for i in sorted(
-        range(len(examples)), key=lambda i: _draw("order", seed, examples[i])
+        range(len(examples)), key=lambda i: draw("order", seed, examples[i])
     ):
         rank[i] = seen[examples[i].task]
         seen[examples[i].task] += 1
@@ -218,13 +218,14 @@ def swap_profiles(examples, seed=0):
                 "Profiles can be swapped only between users: task "
                 f"{example.task!r} has one user, {example.user!r}"
             )
-        draw = int.from_bytes(_draw("profile", seed, example)[:8], "big")
-        documents = others[draw % len(others)].documents
+        place = int.from_bytes(draw("profile", seed, example)[:8], "big")
+        documents = others[place % len(others)].documents
         swapped.append(dataclasses.replace(example, documents=documents))
     return swapped
 
 
-def _draw(purpose, seed, example):
+def draw(purpose, seed, example):
+    """32 bytes that purpose, seed and example decide."""
     name = f"{purpose}/{seed}/{example.id}"
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
 

@@ -186,6 +186,27 @@ def make_reward(recipe, folder=None):
         raise InputError(f"reward.cutoffs: {error}") from None
 
 
+def load_embedding(preset):
+    """The `EmbeddingReward` of a KerasHub text embedder, by name or folder.
+
+    Raises:
+        InputError: there is none, or it needs credentials.
+    """
+    import keras_hub
+
+    from keras_restpg.rewards import EmbeddingReward
+
+    try:
+        return EmbeddingReward(
+            keras_hub.models.TextEmbedder.from_preset(preset, dtype="float32")
+        )
+    except Exception as error:
+        raise InputError(
+            f"The preset {preset!r} can't be loaded as a text embedder "
+            f"({type(error).__name__}: {_first_line(error)})."
+        ) from error
+
+
 def own_reasoning(recipe, examples):
     """The `Reasoning`s of `reasoning.file`; None where it is not set."""
     if not recipe.reasons or not recipe.reasoning.file:

@@ -7,9 +7,11 @@ import keras
 
 from keras_restpg import backend
 from keras_restpg.errors import InputError
+from keras_restpg.evaluation.check_judge import JudgeCheck, check_judge
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
 from keras_restpg.evaluation.tables import main_table
+from keras_restpg.identity import describe, digest_of
 from keras_restpg.model.engine import Sampling
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
@@ -119,12 +121,34 @@ class RestPG:
             )
             self.reward = self.reward or build.make_reward(self.recipe, url)
             try:
+                self._check_reward()
                 results = self._evaluate(self._train())
                 self._finish(results)
             finally:
                 run.write_json("seconds.json", self.progress.times())
             write_report(run, self.splits["test"], results)
         return results
+
+    def _check_reward(self):
+        """Stops, or warns, where the reward tells no user from another.
+
+        A reward that was handed in may be meant to do something else: of it
+        is warned alone.
+        """
+        wish, val = self.recipe.reward.on_doubt, self.splits["val"]
+        if wish == "unchecked" or not val:
+            return
+        check = checked_reward(
+            self.run_directory, self.reward, val, self.progress
+        )
+        insists = wish == "stop" and "reward" not in self._handed_in
+        if check.doubt and check.written and insists:
+            raise InputError(
+                f"{check.doubt} Take another reward, or train on it all the "
+                "same with reward.on_doubt = 'warn'."
+            )
+        if check.doubt:
+            self.progress.say(check.doubt)
 
     def _train(self):
         recipe, train = self.recipe, self.splits["train"]
@@ -224,6 +248,21 @@ class RestPG:
             table = main_table(results, self.splits["test"])
             self.run_directory.write_json("table.json", table)
         self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
+
+
+def checked_reward(run, reward, examples, progress):
+    """The `JudgeCheck` of a reward, made once for a run directory."""
+    file = "reward-check/check.json"
+    run.claim(
+        "reward-check",
+        {"examples": digest_of(examples), "reward": describe(reward)},
+    )
+    found = run.read_json(file)
+    if found is None:
+        with progress.waiting("checking the reward"):
+            found = check_judge(reward, examples).to_json()
+        run.write_json(file, found)
+    return JudgeCheck.from_json(found)
 
 
 def make_optimizer(recipe):
