@@ -48,7 +48,7 @@ def run(options):
     with _stop_message(options.again):
         results = run.run()
     if results:
-        _print(as_text(main_table(results, run.splits["test"])))
+        _print(as_text(main_table(results, run.splits["test"]).rows()))
     _print(f"Report: {out}/report.html")
 
 
@@ -119,7 +119,7 @@ def check_judge(options):
     _check_reward(recipe)
     progress = _progress(options)
     with progress.waiting("loading the reward"):
-        from keras_restpg.evaluation.check_judge import check_judge
+        from keras_restpg.evaluation.reward_check import check_judge
         from keras_restpg.run import build
 
         examples = build.load_splits(recipe, progress)[options.split]

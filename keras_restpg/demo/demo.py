@@ -153,7 +153,7 @@ class Demo:
     def summary(self):
         """What is printed at the end, a str."""
         test = self.splits["test"]
-        parts = [as_text(main_table(self.shown(), test))]
+        parts = [as_text(main_table(self.shown(), test).rows())]
         parts.append(
             f"Mean reward of {len(test)} test users, from 0 to 1. "
             "Superscripts: better than that row (two-tailed paired t-test, "

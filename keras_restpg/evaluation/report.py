@@ -53,7 +53,7 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
     runs = {"": run} if runs is None else runs
     recipe = _read(run.files.read, "recipe.toml") or b""
     page = _template().render(
-        main=main_table(results, examples) if results else [],
+        main=main_table(results, examples).rows() if results else [],
         notes=notes,
         from_scratch=any(_measured(run, "base", ("nll",))),
         extra=extra,

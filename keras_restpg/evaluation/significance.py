@@ -65,30 +65,25 @@ def holm(p_values):
     return adjusted
 
 
-def bootstrap(statistic, *samples, level=0.95, seed=0):
-    """A percentile interval of a statistic of paired samples.
+def bootstrap(statistic, *samples, seed=0):
+    """Draws of a statistic of paired samples, float array.
 
     Args:
         statistic: from as many arrays (n,) as there are samples to a float.
         *samples: arrays of one length; their places are drawn together.
-        level: how much of the draws lies in the interval.
         seed: of the draws.
-
-    Returns:
-        `(low, high)`.
     """
     samples = [np.asarray(each) for each in samples]
     random = np.random.default_rng(seed)
     count = len(samples[0])
-    places = random.integers(count, size=(_DRAWS, count))
-    drawn = [statistic(*(s[place] for s in samples)) for place in places]
-    tail = 100 * (1 - level) / 2
-    low, high = np.percentile(drawn, [tail, 100 - tail])
-    return float(low), float(high)
+    drawn = (random.integers(count, size=count) for _ in range(_DRAWS))
+    return np.array(
+        [statistic(*(each[place] for each in samples)) for place in drawn]
+    )
 
 
-def mean_interval(values, users):
-    """A 95% interval of a mean, users being drawn with all their examples.
+def mean_draws(values, users):
+    """Bootstrap draws of a mean, users being drawn with all their examples.
 
     Args:
         values: rewards (n,).
@@ -98,6 +93,13 @@ def mean_interval(values, users):
     sums = np.bincount(place, np.asarray(values, "float64"))
     counts = np.bincount(place)
     return bootstrap(lambda s, c: s.sum() / c.sum(), sums, counts)
+
+
+def interval(draws, level=0.95):
+    """The percentile interval of a bootstrap's draws, `(low, high)`."""
+    tail = 100 * (1 - level) / 2
+    low, high = np.percentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def _difference(ours, theirs):

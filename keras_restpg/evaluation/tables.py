@@ -1,49 +1,202 @@
-"""Tables like the paper's Table 1, as rows for text and HTML alike."""
+"""Tables like the paper's Tables 1 and 3, and the forms they are written in.
+
+Superscripts name the rows above that a row improves upon, by the two-tailed
+paired t-test at p < 0.05. The average is the macro average over tasks; its
+test is over all examples. Beyond the paper: 95% bootstrap intervals over
+users.
+"""
+
+import csv
+import dataclasses
+import io
+import re
 
 import numpy as np
 
 from keras_restpg.evaluation.results import tasks_of
-from keras_restpg.evaluation.significance import improves
+from keras_restpg.evaluation.significance import (
+    improves,
+    interval,
+    mean_draws,
+)
 
+AVERAGE = "average"
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"}
+_LATEX |= {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """The mean reward of a method on a task.
+
+    Attributes:
+        mean: the mean.
+        low: of its 95% interval.
+        high: of the same.
+        over: the numbers, from 1, of the rows that it improves upon.
+        best: whether no row has a higher mean.
+    """
+
+    mean: float
+    low: float
+    high: float
+    over: tuple[int, ...]
+    best: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoreTable:
+    """Mean rewards, a row a method and a column a task.
+
+    Attributes:
+        tasks: the columns' names, `"average"` last.
+        titles: the rows'.
+        cells: `Cell`s, row by row.
+    """
+
+    tasks: list[str]
+    titles: list[str]
+    cells: list[list[Cell]]
+
+    def rows(self):
+        """Rows of str for text and HTML, the head first."""
+        return self._written(
+            lambda n, title: f"{n} {title}",
+            lambda cell: f"{cell.mean:.4f} {_marks(cell)}".rstrip(),
+        )
+
+    def markdown(self):
+        """The table in Markdown, the best of each column in bold."""
+
+        def written(cell):
+            mean = f"{cell.mean:.4f}"
+            mean = f"**{mean}**" if cell.best else mean
+            return f"{mean} {_marks(cell)}".rstrip()
+
+        head, *rows = self._written(
+            lambda n, title: f"{n} {_cell(title)}", written
+        )
+        lines = [[*map(_cell, head)], ["---"] * len(head), *rows]
+        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+    def latex(self):
+        """A tabular for the package booktabs, the best in bold."""
+
+        def written(cell):
+            mean = f"{cell.mean:.4f}"
+            mean = rf"\textbf{{{mean}}}" if cell.best else mean
+            marks = ",".join(map(str, cell.over))
+            return rf"{mean}$^{{{marks}}}$" if marks else mean
+
+        head, *rows = self._written(
+            lambda n, title: f"{n} {_latex(title)}", written
+        )
+        head = ["Model", *map(_latex, head[1:])]
+        lines = [r"\begin{tabular}{l" + "c" * len(self.tasks) + "}"]
+        lines += [r"\toprule", f"{' & '.join(head)} \\\\", r"\midrule"]
+        lines += [f"{' & '.join(row)} \\\\" for row in rows]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
+
+    def csv(self):
+        """A line each mean, with its interval."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["model", "task", "mean", "low", "high", "better than"])
+        for title, cells in zip(self.titles, self.cells, strict=True):
+            for task, cell in zip(self.tasks, cells, strict=True):
+                over = "; ".join(self.titles[n - 1] for n in cell.over)
+                values = [repr(v) for v in (cell.mean, cell.low, cell.high)]
+                writer.writerow([title, task, *values, over])
+        return file.getvalue()
+
+    def _written(self, title, cell):
+        rows = [["", *self.tasks]]
+        for number, (name, cells) in enumerate(
+            zip(self.titles, self.cells, strict=True), 1
+        ):
+            rows.append([title(number, name), *map(cell, cells)])
+        return rows
+
+
+def score_table(titles, rewards, tasks, users):
+    """The `ScoreTable` of some methods.
+
+    Args:
+        titles: the methods' names.
+        rewards: of each method, the reward of each example, arrays (n,).
+        tasks: each example's task, a list of n.
+        users: each example's user.
+    """
+    tasks, users = np.asarray(tasks, str), np.asarray(users, str)
+    names = sorted(set(tasks.tolist()))
+    columns = [tasks == name for name in names]
+    cells = []
+    for number, ours in enumerate(rewards):
+        draws = [mean_draws(ours[part], users[part]) for part in columns]
+        means = [float(ours[part].mean()) for part in columns]
+        draws.append(np.mean(draws, axis=0))
+        means.append(float(np.mean(means)))
+        over = [
+            tuple(
+                other + 1
+                for other in range(number)
+                if improves(ours[part], rewards[other][part])
+            )
+            for part in [*columns, slice(None)]
+        ]
+        cells.append(list(zip(means, map(interval, draws), over, strict=True)))
+    best = [
+        max(round(row[i][0], 4) for row in cells) for i in range(len(means))
+    ]
+    return ScoreTable(
+        [*names, AVERAGE],
+        list(titles),
+        [
+            [
+                Cell(mean, *bounds, over, round(mean, 4) == best[i])
+                for i, (mean, bounds, over) in enumerate(row)
+            ]
+            for row in cells
+        ],
+    )
 
 
 def main_table(results, examples):
-    """Mean rewards by task, with the paper's superscripts.
-
-    Superscripts name the rows above that a row improves upon, by the
-    two-tailed paired t-test at p < 0.05. The average is the macro average
-    over tasks; its test is over all examples.
+    """The `ScoreTable` of a run's results.
 
     Args:
         results: list of `Result`.
         examples: the test examples.
-
-    Returns:
-        list of rows of str, the first one the head.
     """
-    tasks = tasks_of(examples)
-    rows = [["", *tasks, "average"]]
-    for number, result in enumerate(results):
-        cells = [f"{number + 1} {result.title}"]
-        for part in [*tasks.values(), examples]:
-            mean = np.mean(
-                [result.rewards(each).mean() for each in tasks.values()]
-                if part is examples
-                else result.rewards(part)
-            )
-            marks = [
-                str(other + 1)
-                for other in range(number)
-                if improves(result.rewards(part), results[other].rewards(part))
-            ]
-            marks = " ".join(marks).translate(_SUPERSCRIPTS)
-            cells.append(f"{mean:.4f} {marks}".rstrip())
-        rows.append(cells)
-    return rows
+    return score_table(
+        [result.title for result in results],
+        [result.rewards(examples) for result in results],
+        [example.task for example in examples],
+        [example.user for example in examples],
+    )
 
 
 def macro_average(result, examples):
     """The mean over tasks of the mean reward."""
     parts = tasks_of(examples).values()
     return float(np.mean([result.rewards(part).mean() for part in parts]))
+
+
+def _marks(cell):
+    return " ".join(map(str, cell.over)).translate(_SUPERSCRIPTS)
+
+
+def _cell(text):
+    """A text that ends no cell of a Markdown table."""
+    return re.sub(r"\s+", " ", text).replace("|", r"\|")
+
+
+def _latex(text):
+    text = re.sub(r"\s+", " ", text)
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -7,9 +7,9 @@ import keras
 
 from keras_restpg import backend
 from keras_restpg.errors import InputError
-from keras_restpg.evaluation.check_judge import JudgeCheck, check_judge
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of
+from keras_restpg.evaluation.reward_check import JudgeCheck, check_judge
 from keras_restpg.evaluation.tables import main_table
 from keras_restpg.identity import describe, digest_of
 from keras_restpg.model.engine import Sampling
@@ -245,7 +245,7 @@ class RestPG:
 
     def _finish(self, results):
         if results:
-            table = main_table(results, self.splits["test"])
+            table = main_table(results, self.splits["test"]).rows()
             self.run_directory.write_json("table.json", table)
         self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
 

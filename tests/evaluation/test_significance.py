@@ -6,8 +6,13 @@ from keras_restpg.evaluation.significance import (
     bootstrap,
     effect_size,
     holm,
-    mean_interval,
+    interval,
+    mean_draws,
 )
+
+
+def interval_of(values, users):
+    return interval(mean_draws(values, users))
 
 
 def test_holm_steps_down():
@@ -24,7 +29,7 @@ def test_an_effect_is_measured_in_deviations():
 
 def test_an_interval_of_a_mean_is_that_of_theory():
     values = np.random.default_rng(0).normal(size=400)
-    low, high = mean_interval(values, list(range(400)))
+    low, high = interval_of(values, list(range(400)))
     half = stats.t.ppf(0.975, 399) * values.std(ddof=1) / 20
     assert (high - low) / 2 == pytest.approx(half, rel=0.1)
     assert low < values.mean() < high
@@ -32,11 +37,11 @@ def test_an_interval_of_a_mean_is_that_of_theory():
 
 def test_examples_of_one_user_count_together():
     values = np.random.default_rng(0).normal(size=100)
-    once = mean_interval(values, list(range(100)))
+    once = interval_of(values, list(range(100)))
     # Each user's examples say the same: a hundred, not a thousand.
-    often = mean_interval(np.repeat(values, 10), np.repeat(range(100), 10))
+    often = interval_of(np.repeat(values, 10), np.repeat(range(100), 10))
     assert often == pytest.approx(once)
 
 
 def test_what_never_varies_has_no_width():
-    assert bootstrap(np.mean, np.ones(5)) == (1.0, 1.0)
+    assert interval(bootstrap(np.mean, np.ones(5))) == (1.0, 1.0)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_restpg.evaluation.check_judge import JudgeCheck, area, check_judge
+from keras_restpg.evaluation.reward_check import JudgeCheck, area, check_judge
 from keras_restpg.records import Document, Example
 from keras_restpg.rewards import RougeReward
 from keras_restpg.rewards.reward import Judging, no_judgement

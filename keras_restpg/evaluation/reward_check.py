@@ -20,7 +20,7 @@ from scipy import stats
 
 from keras_restpg.evaluation.judge_validation import draw
 from keras_restpg.evaluation.metrics import overlap_metrics
-from keras_restpg.evaluation.significance import bootstrap, paired_p
+from keras_restpg.evaluation.significance import bootstrap, interval, paired_p
 from keras_restpg.rewards import scoring
 from keras_restpg.tables import as_text
 
@@ -202,7 +202,7 @@ def _separation(own, other):
     own, other = own[there], other[there]
     if not len(own):
         return None
-    low, high = bootstrap(area, own, other)
+    low, high = interval(bootstrap(area, own, other))
     means = float(own.mean()), float(other.mean())
     return Separation(*means, paired_p(own, other), area(own, other), low, high)
 
