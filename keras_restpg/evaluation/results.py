@@ -1,11 +1,25 @@
 """What each method wrote for the test users, and what that was worth."""
 
 import dataclasses
+import json
+import warnings
 
 import numpy as np
 
 from keras_restpg import prompts
-from keras_restpg.records import Document, ScoredSample
+from keras_restpg.errors import InputError
+from keras_restpg.identity import digest
+from keras_restpg.records import (
+    Document,
+    Example,
+    Sample,
+    Score,
+    ScoredSample,
+    from_json,
+    to_json,
+)
+from keras_restpg.self_training.e_step import joined
+from keras_restpg.store.stage import stage_name
 
 # What a stage's model is called in the paper's tables.
 NAMES = {
@@ -59,6 +73,97 @@ class Result:
         text = self.outputs[example.id].sample.text
         parts = prompts.split_output(text) if self.reasons else None
         return parts[0] if parts else ""
+
+
+def save_examples(run, split, examples, documents):
+    """Keeps what a split's outputs are read with: `<split>.jsonl`.
+
+    So results are there without the data that the run was made from.
+
+    Args:
+        run: a `RunDirectory`.
+        split: such as `"test"`.
+        examples: list of `Example`.
+        documents: the documents in each prompt; they take the place of the
+            profile.
+    """
+    lines = [
+        json.dumps(to_json(dataclasses.replace(e, documents=tuple(read))))
+        for e, read in zip(examples, documents, strict=True)
+    ]
+    run.files.write(f"{split}.jsonl", "\n".join([*lines, ""]).encode())
+
+
+def load_examples(run, split="test"):
+    """What `save_examples` kept, a list of `Example`; empty where nothing.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    data = run.files.read(f"{split}.jsonl") or b""
+    try:
+        return [
+            from_json(Example, json.loads(line))
+            for line in data.decode().split("\n")[:-1]
+        ]
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"{run.files.url}/{split}.jsonl is damaged. Run the same command "
+            "again: it is written when the run ends."
+        ) from None
+
+
+def load_results(run, split="test"):
+    """The results of a run, read from its directory alone.
+
+    Args:
+        run: a `RunDirectory`.
+        split: such as `"test"`.
+
+    Returns:
+        `(list of Example, list of Result)`; a stage of which outputs or
+        scores are missing has no `Result`.
+
+    Raises:
+        InputError: files of the run are damaged.
+    """
+    examples = load_examples(run, split)
+    parts = run.noted().get("parts")
+    if not examples or not isinstance(parts, dict):
+        return examples, []
+    reads = {example.id: example.documents for example in examples}
+    reasons = parts.get("teacher") is not None
+    scores = f"scores-{digest(parts.get('reward'))}"
+    results, number = [], 0
+    while run.files.exists(f"{stage_name(number)}/{split}"):
+        folder = f"{stage_name(number)}/{split}"
+        outputs = _outputs(run, f"{folder}/samples", f"{folder}/{scores}")
+        if reads.keys() <= outputs.keys():
+            method = method_of(reasons, number)
+            results.append(Result(method, number, outputs, reads))
+        number += 1
+    return examples, results
+
+
+def _outputs(run, samples, scores):
+    """`{example id: ScoredSample}` of what is there with its score."""
+    with warnings.catch_warnings():
+        # What is damaged is missing here, as what was never there.
+        warnings.simplefilter("ignore", UserWarning)
+        found, judged = (
+            [
+                record
+                for key in shards.keys()
+                for record in shards.get(key) or ()
+            ]
+            for shards in (
+                run.shards(samples, Sample),
+                run.shards(scores, Score),
+            )
+        )
+    known = {each.example_id for each in judged}
+    found = [each for each in found if each.example_id in known]
+    return {each.sample.example_id: each for each in joined(found, judged)}
 
 
 def method_of(reasons, iteration):

@@ -8,7 +8,7 @@ import keras
 from keras_restpg import backend
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.report import write_report
-from keras_restpg.evaluation.results import Result, method_of
+from keras_restpg.evaluation.results import Result, method_of, save_examples
 from keras_restpg.evaluation.reward_check import JudgeCheck, check_judge
 from keras_restpg.evaluation.tables import main_table
 from keras_restpg.identity import describe, digest_of
@@ -43,6 +43,9 @@ class RestPG:
         progress: a `Progress`.
         tensorboard: folder for TensorBoard's logs, or None.
         allow_backend_change: as for `SelfTrainingCallback`.
+        also: `{split: list of Example}`, for which each stage's model writes
+            at the end too; the splits are `"validation"` (Table 3) and
+            `"shuffled"` (Figure 5).
 
     Raises:
         InputError: settings or data that do not fit, before any training.
@@ -67,6 +70,7 @@ class RestPG:
         progress=None,
         tensorboard=None,
         allow_backend_change=False,
+        also=None,
     ):
         build.check_writable(out)
         _check_steps(recipe)
@@ -95,6 +99,7 @@ class RestPG:
         self.optimizer = optimizer
         self.tensorboard = tensorboard
         self.allow_backend_change = allow_backend_change
+        self.also = also or {}
 
     def run(self):
         """Runs, or continues, to the end.
@@ -202,44 +207,56 @@ class RestPG:
         )
 
     def _evaluate(self, training):
-        """The test users' outputs under each stage's best weights."""
+        """The outputs of test users, and of others, under each stage."""
         test = self.splits["test"]
-        if not test:
+        results = self._written(
+            training, "test", test, self.prompts, self.documents
+        )
+        for split, examples in self.also.items():
+            self._written(training, split, examples, *self._read(examples))
+        return results
+
+    def _written(self, training, split, examples, prompts, documents):
+        """A split's outputs under each stage's best weights."""
+        if not examples:
             return []
+        save_examples(self.run_directory, split, examples, documents)
         outputs = Outputs(
             training.engine,
-            test,
-            self.prompts,
+            examples,
+            prompts,
             self.reward,
             self.recipe.reasons,
             self.settings,
             self.progress,
         )
+        ids = [example.id for example in examples]
+        read = dict(zip(ids, documents, strict=True))
         return [
-            self._result(outputs, training, number)
+            self._result(outputs, training, split, number, read)
             for number in range(len(training.stages))
         ]
 
-    def _result(self, outputs, training, number):
+    def _result(self, outputs, training, split, number, documents):
         stage, settings = training.stages[number], self.settings
-        samples, scores = stage.test(
-            test_inputs(outputs.examples, settings), training.parts.reward
+        samples, scores = stage.outputs(
+            split,
+            test_inputs(outputs.examples, settings),
+            training.parts.reward,
         )
         scored = outputs.scored(
-            f"{stage.name}: test",
+            f"{stage.name}: {split}",
             Sampling(
                 1,
                 settings.inference_temperature,
                 settings.top_p,
-                seed=f"{settings.seed}/test",
+                seed=f"{settings.seed}/{split}",
             ),
             samples,
             scores,
             lambda: training.checkpoints.load_best(stage, training.model),
         )
         found = {each.sample.example_id: each for each in scored}
-        ids = [example.id for example in outputs.examples]
-        documents = dict(zip(ids, self.documents, strict=True))
         method = method_of(self.recipe.reasons, number)
         return Result(method, number, found, documents)
 

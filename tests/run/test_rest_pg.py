@@ -9,9 +9,11 @@ import pytest
 
 from keras_restpg import PersonalizedWriter, RestPG
 from keras_restpg.errors import InputError
+from keras_restpg.evaluation.results import load_results
 from keras_restpg.progress import Progress
 from keras_restpg.reasoning import Teacher
 from keras_restpg.records import Document
+from keras_restpg.store import RunDirectory
 from tests import small_run
 
 RECIPE = small_run.RECIPE.with_settings(
@@ -56,6 +58,15 @@ def test_a_run_leaves_its_report_its_table_and_its_model(finished):
     table = json.loads((out / "table.json").read_text())
     assert table[0][-1] == "average" and len(table) == 3
     assert json.loads((out / "seconds.json").read_text())["sft: training"] > 0
+
+
+def test_results_are_read_from_the_run_alone(finished):
+    out, results = finished
+    examples, found = load_results(RunDirectory(out))
+    assert found == results
+    assert [e.id for e in examples] == [e.id for e in splits()["test"]]
+    assert examples[0].documents == results[0].documents[examples[0].id]
+    assert load_results(RunDirectory(out), "validation") == ([], [])
 
 
 def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
