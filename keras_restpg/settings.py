@@ -51,6 +51,9 @@ class Settings:
     max_new_tokens: int = setting(1536, "longest output", low=1)
     memory_mib: int = setting(2048, "memory of a group of rows", low=16)
     tau: float = setting(1.0, "τ, the least reward kept", low=0.0, high=1.0)
+    first_samples: int = setting(
+        0, "samples of a prompt that are selected from; 0: all", low=0
+    )
     max_per_input: int = setting(10, "outputs kept for a prompt", low=1)
     on_empty: str = setting(
         "stop", "where nothing reaches τ", choices=("stop", "lower_tau")

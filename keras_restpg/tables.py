@@ -1,5 +1,7 @@
 """Tables as text, and how text that nobody wrote for a screen is shown."""
 
+import csv
+import io
 import unicodedata
 
 # What gives the text after it another direction than it seems to have.
@@ -25,6 +27,17 @@ def as_text(rows):
         lines.append("  ".join(_pad(*cell) for cell in cells).rstrip())
     lines[1:1] = ["-" * (sum(widths) + 2 * len(widths) - 2)]
     return "\n".join(lines)
+
+
+def as_csv(rows):
+    """A table as CSV.
+
+    Args:
+        rows: list of rows of str, the head first.
+    """
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()
 
 
 def visible(text, breaks=True):

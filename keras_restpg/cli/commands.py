@@ -133,6 +133,17 @@ def check_judge(options):
     return 1 if found.doubt else 0
 
 
+def compare(options):
+    if options.out and os.path.isfile(options.out):
+        raise InputError(f"{options.out} is a file; --out must be a folder.")
+    from keras_restpg.run.compare import compare
+
+    found = compare(options.runs, options.split)
+    _print(found.text())
+    if options.out:
+        found.report(options.out)
+
+
 def contriever(options):
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert

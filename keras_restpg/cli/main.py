@@ -61,6 +61,7 @@ def _parser():
     _write_parser(group)
     _judge_parser(group)
     _check_judge_parser(group)
+    _compare_parser(group)
     data = _group(group, "data", "look at a data set")
     stats = _add(data, "stats", commands.stats, "its sizes, as in Table 2")
     _path(stats, "folder", help="of <task>_train.jsonl and so on")
@@ -160,6 +161,27 @@ def _judge_parser(group):
         help="write each score, a line of JSON each",
     )
     _talk(judge)
+
+
+def _compare_parser(group):
+    about = "the paper's tables over runs that exist"
+    compare = _add(group, "compare", commands.compare, about)
+    _path(
+        compare,
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run directories, or folders with run directories in them",
+    )
+    compare.add_argument(
+        "--split", choices=("test", "validation"), default="test"
+    )
+    _path(
+        compare,
+        "--out",
+        metavar="DIR",
+        help="write tables (CSV, LaTeX, Markdown), plots and a report",
+    )
 
 
 def _check_judge_parser(group):

@@ -1,9 +1,10 @@
-"""The report's pictures, each a PNG in bytes.
+"""The pictures, each a file in bytes, PNG where nothing else is said.
 
 Their labels may be any text: names of tasks come from data.
 """
 
 import io
+import itertools
 import warnings
 
 import matplotlib
@@ -30,7 +31,68 @@ def score_by_iteration(curves):
         axes.plot(steps, values, "o-", label=_label(label), color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
+
+
+def curves(panels, x, y, reference=None, form="png"):
+    """Small plots side by side, with 95% intervals, as Figures 2 to 5, 9 to 11.
+
+    Args:
+        panels: `{title: {label: {x: (mean, low, high)}}}`.
+        x: what the horizontal axis is.
+        y: what the vertical one is.
+        reference: `{label: {x: value}}` of the paper, dashed in the last
+            panel; None: nothing.
+        form: `"png"` or `"svg"`.
+
+    Returns:
+        The file's bytes.
+    """
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.6 * columns + 1.4, 2.8 * rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    labels = list(dict.fromkeys(n for lines in panels.values() for n in lines))
+    colors = dict(zip(labels, itertools.cycle(_COLORS), strict=False))
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(_label(title), fontsize=9)
+        axes.set_xlabel(x)
+        axes.spines[["top", "right"]].set_visible(False)
+        for label, points in lines.items():
+            at = sorted(points)
+            mean, low, high = zip(*map(points.get, at), strict=True)
+            color = colors[label]
+            axes.fill_between(at, low, high, color=color, alpha=0.15, lw=0)
+            axes.plot(at, mean, "o-", color=color, label=_label(label))
+            if not any(isinstance(each, float) for each in at):
+                axes.set_xticks(at)
+    for label, points in (reference or {}).items():
+        values = sorted(points), [points[each] for each in sorted(points)]
+        color = colors.get(label, "#888888")
+        name = _label(f"the paper's {label}")
+        axes.plot(*values, "--", color=color, alpha=0.6, label=name)
+    figure.supylabel(y, fontsize=9)
+    handles = {
+        name: handle
+        for each in figure.axes
+        for handle, name in zip(*each.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+    )
+    return _file(figure, form)
 
 
 def reward_histogram(histograms):
@@ -50,7 +112,7 @@ def reward_histogram(histograms):
         axes.bar(places, shares, width, label=_label(label), color=color)
     axes.set_xticks(range(len(names)), [_label(name) for name in names])
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def accept_rate(rates):
@@ -74,7 +136,7 @@ def accept_rate(rates):
     axes.set_xticks(range(len(tasks)), labels, rotation=slope, ha=side)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def lengths(words):
@@ -92,7 +154,7 @@ def lengths(words):
         flierprops={"markersize": 2},
     )
     axes.invert_yaxis()
-    return _png(figure)
+    return _file(figure)
 
 
 def losses(curves):
@@ -122,7 +184,7 @@ def _by_epoch(curves, y):
         axes.plot(*map(list, points), style, label=_label(label), color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def _label(text):
@@ -155,11 +217,11 @@ def _legend(figure):
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
 
 
-def _png(figure):
+def _file(figure, form="png"):
     out = io.BytesIO()
     with warnings.catch_warnings():
         # A character that the font lacks is drawn as a box: no news.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(out, format="png", dpi=130)
+        figure.savefig(out, format=form, dpi=130)
     plt.close(figure)
     return out.getvalue()

@@ -38,7 +38,9 @@ _SHORT = reprlib.Repr()
 _SHORT.maxlist, _SHORT.maxstring = 20, 100
 
 
-def write_report(run, examples, results, runs=None, extra=(), notes=()):
+def write_report(
+    run, examples, results, runs=None, extra=(), notes=(), main=None
+):
     """Writes `report.html` into a run directory.
 
     Args:
@@ -49,11 +51,14 @@ def write_report(run, examples, results, runs=None, extra=(), notes=()):
             `run` itself.
         extra: tables, each a list of rows with the head first.
         notes: sentences under the main table.
+        main: its `ScoreTable`; None: that of the results.
     """
     runs = {"": run} if runs is None else runs
+    if main is None and results:
+        main = main_table(results, examples)
     recipe = _read(run.files.read, "recipe.toml") or b""
     page = _template().render(
-        main=main_table(results, examples).rows() if results else [],
+        main=main.rows() if main else [],
         notes=notes,
         from_scratch=any(_measured(run, "base", ("nll",))),
         extra=extra,

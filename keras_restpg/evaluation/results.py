@@ -40,6 +40,7 @@ class Result:
         outputs: `{example id: ScoredSample}`.
         documents: `{example id: the documents in its prompt}`; an example
             that is missing has documents that nobody noted.
+        name: what it is called; empty: by its method and iteration.
     """
 
     method: str
@@ -48,12 +49,20 @@ class Result:
     documents: dict[str, tuple[Document, ...]] = dataclasses.field(
         default_factory=dict
     )
+    name: str = ""
 
     @property
     def title(self):
         """The method's name as people read it."""
+        if self.name:
+            return self.name
         name = NAMES[self.method]
         return f"{name}, iteration {self.iteration}" if self.iteration else name
+
+    @property
+    def stage(self):
+        """The name of the stage that trained it."""
+        return stage_name(self.iteration)
 
     @property
     def reasons(self):

@@ -6,9 +6,7 @@ test is over all examples. Beyond the paper: 95% bootstrap intervals over
 users.
 """
 
-import csv
 import dataclasses
-import io
 import re
 
 import numpy as np
@@ -19,6 +17,7 @@ from keras_restpg.evaluation.significance import (
     interval,
     mean_draws,
 )
+from keras_restpg.tables import as_csv
 
 AVERAGE = "average"
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -105,15 +104,13 @@ class ScoreTable:
 
     def csv(self):
         """A line each mean, with its interval."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["model", "task", "mean", "low", "high", "better than"])
+        rows = [["model", "task", "mean", "low", "high", "better than"]]
         for title, cells in zip(self.titles, self.cells, strict=True):
             for task, cell in zip(self.tasks, cells, strict=True):
                 over = "; ".join(self.titles[n - 1] for n in cell.over)
                 values = [repr(v) for v in (cell.mean, cell.low, cell.high)]
-                writer.writerow([title, task, *values, over])
-        return file.getvalue()
+                rows.append([title, task, *values, over])
+        return as_csv(rows)
 
     def _written(self, title, cell):
         rows = [["", *self.tasks]]

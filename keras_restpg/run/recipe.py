@@ -150,6 +150,7 @@ class Reward:
 @dataclasses.dataclass(frozen=True)
 class Selection:
     tau: float = _of("tau")
+    first_samples: int = _of("first_samples")
     max_per_input: int = _of("max_per_input")
     on_empty: str = _of("on_empty")
     max_unjudged: float = _of("max_unjudged")

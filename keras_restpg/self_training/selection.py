@@ -39,6 +39,17 @@ def select(scored, tau=1.0, limit=10, seed=0):
     return kept
 
 
+def first_of_each(scored, count=0):
+    """The first `count` samples of each example; 0: all of them.
+
+    Samples of an example do not depend on each other, so these are what an
+    exploration budget of `count` would have brought (Figure 2).
+    """
+    if not count:
+        return scored
+    return [each for each in scored if each.sample.index < count]
+
+
 def threshold(scored, tau, on_empty="stop"):
     """The threshold that is used: τ, or lower where nothing reaches it.
 
