@@ -11,6 +11,10 @@ import sys
 
 from keras_restpg.errors import InputError, printable
 
+# What `experiment` knows: methods of `run.experiments.Experiments`.
+EXPERIMENTS = ("main", "iterations", "budget", "start", "shuffle")
+EXPERIMENTS += ("cases", "human", "stats")
+
 
 def demo(options):
     from keras_restpg.demo import demo
@@ -142,6 +146,28 @@ def compare(options):
     _print(found.text())
     if options.out:
         found.report(options.out)
+
+
+def experiment(options):
+    progress, seeds = _progress(options), options.seeds
+    if options.demo:
+        from keras_restpg.demo import demo
+
+        size = demo.QUICK if options.demo == "quick" else demo.DEFAULT
+        found = demo.experiments(options.out, 0, size, progress, count=seeds)
+        found.recipe = found.recipe.with_settings(options.set)
+    else:
+        from keras_restpg.run import recipe as recipes
+
+        recipe = recipes.load(options.recipe).with_settings(options.set)
+        _check_paths(recipe, options.out)
+        from keras_restpg.run.experiments import Experiments
+
+        found = Experiments(recipe, options.out, seeds, progress=progress)
+    given = {"budget": [options.sizes], "human": [options.filled]}
+    with _stop_message(options.again):
+        text = getattr(found, options.name)(*given.get(options.name, []))
+    _print(text)
 
 
 def contriever(options):

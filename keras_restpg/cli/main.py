@@ -62,6 +62,7 @@ def _parser():
     _judge_parser(group)
     _check_judge_parser(group)
     _compare_parser(group)
+    _experiment_parser(group)
     data = _group(group, "data", "look at a data set")
     stats = _add(data, "stats", commands.stats, "its sizes, as in Table 2")
     _path(stats, "folder", help="of <task>_train.jsonl and so on")
@@ -182,6 +183,39 @@ def _compare_parser(group):
         metavar="DIR",
         help="write tables (CSV, LaTeX, Markdown), plots and a report",
     )
+
+
+def _experiment_parser(group):
+    about = "one of the paper's experiments, with all the runs that it needs"
+    experiment = _add(group, "experiment", commands.experiment, about)
+    experiment.add_argument("name", choices=commands.EXPERIMENTS)
+    data = experiment.add_mutually_exclusive_group(required=True)
+    _path(data, "--recipe", help="TOML; its method is not read")
+    data.add_argument(
+        "--demo",
+        choices=("quick", "default"),
+        help="in the demo's small world",
+    )
+    _path(experiment, "--out", required=True, metavar="DIR")
+    _settings(experiment)
+    experiment.add_argument("--seeds", type=_positive, default=1)
+    experiment.add_argument(
+        "--sizes",
+        type=_positive,
+        nargs="+",
+        default=[],
+        metavar="M",
+        help="budget: samples of a prompt",
+    )
+    _path(
+        experiment,
+        "--filled",
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="human: pairs.csv as people have filled it in",
+    )
+    _talk(experiment)
 
 
 def _check_judge_parser(group):

@@ -71,7 +71,12 @@ def rows(examples):
 
 
 def table(folder):
-    """The sizes of all splits in a folder, as text.
+    """The sizes of all splits in a folder, as text; as `table_rows`."""
+    return as_text(table_rows(folder))
+
+
+def table_rows(folder):
+    """The sizes of all splits in a folder, rows of str with the head first.
 
     Raises:
         InputError: files that do not fit, or none at all.
@@ -92,7 +97,7 @@ def table(folder):
                     lines.append([name, split, str(count), *_cells(sizes)])
     if len(lines) == 1:
         raise InputError(f"{folder}: there is no file <task>_<split>.")
-    return as_text(lines)
+    return lines
 
 
 def _cells(sizes):

@@ -85,6 +85,18 @@ class Comparison:
         """The models of Table 1, each once."""
         return [m for m in self.models if m.shown and not m.again]
 
+    @property
+    def examples(self):
+        """The examples of the first seed."""
+        return self.models[0].examples
+
+    @property
+    def results(self):
+        """The `Result`s of the first seed, each model once."""
+        first = self.models[0].seed
+        models = [m for m in self.models if m.seed == first and not m.again]
+        return [dataclasses.replace(m.result, name=m.title) for m in models]
+
     def table(self):
         """Table 1 or 3, a `ScoreTable`."""
         return score_table(*_pooled(self.shown))
@@ -160,14 +172,11 @@ class Comparison:
     def report(self, folder):
         """Writes tables, plots and `report.html` into a folder."""
         self.write(Files(folder))
-        first = min(m.seed for m in self.models)
-        models = [m for m in self.models if m.seed == first and not m.again]
-        results = [dataclasses.replace(m.result, name=m.title) for m in models]
         extra = [self.pairs(), self.seeds()]
         write_report(
             RunDirectory(folder),
-            models[0].examples,
-            results,
+            self.examples,
+            self.results,
             self.runs,
             [rows for rows in extra if rows[1:]],
             main=self.table(),

@@ -7,6 +7,7 @@ import keras
 
 from keras_restpg import backend
 from keras_restpg.errors import InputError
+from keras_restpg.evaluation.judge_validation import swap_profiles
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import Result, method_of, save_examples
 from keras_restpg.evaluation.reward_check import JudgeCheck, check_judge
@@ -43,9 +44,9 @@ class RestPG:
         progress: a `Progress`.
         tensorboard: folder for TensorBoard's logs, or None.
         allow_backend_change: as for `SelfTrainingCallback`.
-        also: `{split: list of Example}`, for which each stage's model writes
-            at the end too; the splits are `"validation"` (Table 3) and
-            `"shuffled"` (Figure 5).
+        also: what else than the test users each stage's model writes for at
+            the end: `"validation"`, its users (Table 3), and `"shuffled"`,
+            the test users with each other's profiles (Figure 5).
 
     Raises:
         InputError: settings or data that do not fit, before any training.
@@ -70,7 +71,7 @@ class RestPG:
         progress=None,
         tensorboard=None,
         allow_backend_change=False,
-        also=None,
+        also=(),
     ):
         build.check_writable(out)
         _check_steps(recipe)
@@ -99,7 +100,7 @@ class RestPG:
         self.optimizer = optimizer
         self.tensorboard = tensorboard
         self.allow_backend_change = allow_backend_change
-        self.also = also or {}
+        self.also = {split: self._split(split) for split in also}
 
     def run(self):
         """Runs, or continues, to the end.
@@ -133,6 +134,11 @@ class RestPG:
                 run.write_json("seconds.json", self.progress.times())
             write_report(run, self.splits["test"], results)
         return results
+
+    def _split(self, name):
+        if name == "validation":
+            return self.splits["val"]
+        return swap_profiles(self.splits["test"], self.recipe.seed)
 
     def _check_reward(self):
         """Stops, or warns, where the reward tells no user from another.

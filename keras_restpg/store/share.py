@@ -26,12 +26,13 @@ def share(source, target, stages, samples=False):
     Args:
         source: a `RunDirectory`.
         target: a `RunDirectory` that is open.
-        stages: how many of the source's stages are taken, sft first; 0 takes
-            what lies before them.
+        stages: how many of the source's stages are taken, sft first, as far
+            as it has trained them; 0 takes what lies before them.
         samples: whether the samples of the stage after these are taken too,
             and their scores.
     """
     state, known = read_state(source), read_state(target)
+    stages = min(stages, _trained(source, state))
     names = [stage_name(number) for number in range(stages)]
     ours = {name: state.get("stages", {}).get(name) for name in names}
     theirs = known.get("stages", {})
@@ -86,7 +87,7 @@ def _take_state(source, target, state, names):
         target,
         {
             "stage": names[-1],
-            "epoch": len(names) * state["epochs"] // _stages(source),
+            "epoch": len(names) * _epochs(source, state),
             "epochs": state["epochs"],
             "score": None,
             "best": best,
@@ -113,5 +114,11 @@ def _take_log(source, target, names):
     target.files.write("metrics.jsonl", lines.encode())
 
 
-def _stages(run):
-    return 1 + run.noted()["settings"]["iterations"]
+def _trained(run, state):
+    """How many stages are trained to their end."""
+    return state["epoch"] // _epochs(run, state) if state else 0
+
+
+def _epochs(run, state):
+    """Epochs of a stage."""
+    return state["epochs"] // (1 + run.noted()["settings"]["iterations"])
