@@ -54,7 +54,7 @@ def visible(text, breaks=True):
     stay = "\n\t" if breaks else ""
     # One line break on Windows.
     text = text.replace("\r\n", "\n")
-    odd = {c for c in text if c not in stay and _is_control(c)}
+    odd = {c for c in set(text) if c not in stay and _is_control(c)}
     escapes = {ord(c): ascii(c)[1:-1] for c in odd}
     return text.translate(escapes) if escapes else text
 

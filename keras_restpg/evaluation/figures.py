@@ -19,21 +19,6 @@ _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 _LONGEST = 40
 
 
-def score_by_iteration(curves):
-    """Mean reward after each iteration, as in Figure 3.
-
-    Args:
-        curves: `{label: [mean reward after 0, 1, … iterations]}`.
-    """
-    figure, axes = _axes("iteration", "mean reward, test users")
-    for (label, values), color in zip(curves.items(), _COLORS, strict=False):
-        steps = range(len(values))
-        axes.plot(steps, values, "o-", label=_label(label), color=color)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _legend(figure)
-    return _file(figure)
-
-
 def curves(panels, x, y, reference=None, form="png"):
     """Small plots side by side, with 95% intervals, as Figures 2 to 5, 9 to 11.
 

@@ -180,6 +180,7 @@ class Comparison:
             self.runs,
             [rows for rows in extra if rows[1:]],
             main=self.table(),
+            curves=self.curves(),
         )
 
     def write(self, files):
