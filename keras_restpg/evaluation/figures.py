@@ -19,7 +19,7 @@ _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 _LONGEST = 40
 
 
-def curves(panels, x, y, reference=None, form="png"):
+def curves(panels, x, y, reference=None, forms=("png",)):
     """Small plots side by side, with 95% intervals, as Figures 2 to 5, 9 to 11.
 
     Args:
@@ -28,10 +28,10 @@ def curves(panels, x, y, reference=None, form="png"):
         y: what the vertical one is.
         reference: `{label: {x: value}}` of the paper, dashed in the last
             panel; None: nothing.
-        form: `"png"` or `"svg"`.
+        forms: of `"png"` and `"svg"`.
 
     Returns:
-        The file's bytes.
+        The bytes of a file of each form, a list.
     """
     columns = min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -77,7 +77,7 @@ def curves(panels, x, y, reference=None, form="png"):
         frameon=False,
         fontsize=8,
     )
-    return _file(figure, form)
+    return _files(figure, forms)
 
 
 def reward_histogram(histograms):
@@ -202,11 +202,18 @@ def _legend(figure):
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
 
 
-def _file(figure, form="png"):
-    out = io.BytesIO()
+def _file(figure):
+    return _files(figure, ("png",))[0]
+
+
+def _files(figure, forms):
+    found = []
     with warnings.catch_warnings():
         # A character that the font lacks is drawn as a box: no news.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(out, format=form, dpi=130)
+        for form in forms:
+            out = io.BytesIO()
+            figure.savefig(out, format=form, dpi=130)
+            found.append(out.getvalue())
     plt.close(figure)
-    return out.getvalue()
+    return found

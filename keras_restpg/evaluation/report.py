@@ -376,7 +376,9 @@ def _pictures(runs, examples, results, curves):
     }
     drawn = [
         (
-            lambda panels: figures.curves(panels, "iteration", "mean reward"),
+            lambda panels: figures.curves(panels, "iteration", "mean reward")[
+                0
+            ],
             curves,
             "Mean reward after each iteration, with 95% intervals (as in "
             "Figures 3 and 11)",

@@ -189,12 +189,16 @@ def area(own, other):
     """The chance that an own text has the higher score, ties counting half.
 
     Args:
-        own: scores (n,).
-        other: scores (m,).
+        own: scores (..., n).
+        other: scores (..., m).
+
+    Returns:
+        float array (...,).
     """
-    ranks = stats.rankdata(np.concatenate([own, other]))[: len(own)]
-    wins = ranks.sum() - len(own) * (len(own) + 1) / 2
-    return float(wins / (len(own) * len(other)))
+    count = own.shape[-1]
+    ranks = stats.rankdata(np.concatenate([own, other], -1), axis=-1)
+    wins = ranks[..., :count].sum(-1) - count * (count + 1) / 2
+    return wins / (count * other.shape[-1])
 
 
 def _separation(own, other):
@@ -204,7 +208,8 @@ def _separation(own, other):
         return None
     low, high = interval(bootstrap(area, own, other))
     means = float(own.mean()), float(other.mean())
-    return Separation(*means, paired_p(own, other), area(own, other), low, high)
+    value = float(area(own, other))
+    return Separation(*means, paired_p(own, other), value, low, high)
 
 
 def _drawn(examples, count, seed):

@@ -8,8 +8,9 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.05
-# Draws of a bootstrap.
+# Draws of a bootstrap, and numbers that are drawn at once.
 _DRAWS = 2000
+_NUMBERS = 1 << 20
 
 
 def paired_p(ours, theirs):
@@ -69,17 +70,21 @@ def bootstrap(statistic, *samples, seed=0):
     """Draws of a statistic of paired samples, float array.
 
     Args:
-        statistic: from as many arrays (n,) as there are samples to a float.
-        *samples: arrays of one length; their places are drawn together.
+        statistic: from as many arrays (draws, n) as there are samples to an
+            array (draws,).
+        *samples: arrays (n,); their places are drawn together.
         seed: of the draws.
     """
     samples = [np.asarray(each) for each in samples]
     random = np.random.default_rng(seed)
     count = len(samples[0])
-    drawn = (random.integers(count, size=count) for _ in range(_DRAWS))
-    return np.array(
-        [statistic(*(each[place] for each in samples)) for place in drawn]
-    )
+    at_once = max(1, _NUMBERS // count)
+    found = []
+    for first in range(0, _DRAWS, at_once):
+        shape = min(at_once, _DRAWS - first), count
+        places = random.integers(count, size=shape)
+        found.append(statistic(*(each[places] for each in samples)))
+    return np.concatenate(found)
 
 
 def mean_draws(values, users):
@@ -92,7 +97,7 @@ def mean_draws(values, users):
     _, place = np.unique(np.asarray(users, str), return_inverse=True)
     sums = np.bincount(place, np.asarray(values, "float64"))
     counts = np.bincount(place)
-    return bootstrap(lambda s, c: s.sum() / c.sum(), sums, counts)
+    return bootstrap(lambda s, c: s.sum(1) / c.sum(1), sums, counts)
 
 
 def interval(draws, level=0.95):

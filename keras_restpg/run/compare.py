@@ -7,6 +7,7 @@ examples; else the examples of all seeds stand beside each other.
 
 import collections
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -97,10 +98,12 @@ class Comparison:
         models = [m for m in self.models if m.seed == first and not m.again]
         return [dataclasses.replace(m.result, name=m.title) for m in models]
 
+    @functools.cached_property
     def table(self):
         """Table 1 or 3, a `ScoreTable`."""
         return score_table(*_pooled(self.shown))
 
+    @functools.cached_property
     def pairs(self):
         """Rows: each model against each one above it.
 
@@ -122,6 +125,7 @@ class Comparison:
             rows.append([f"{titles[j]} over {titles[i]}", *cells])
         return rows
 
+    @functools.cached_property
     def seeds(self):
         """Rows: each model's average, seed by seed; none for one seed.
 
@@ -145,6 +149,7 @@ class Comparison:
             best = values if best is None or mean > best.mean() else best
         return rows
 
+    @functools.cached_property
     def curves(self):
         """Figures 3 and 11: the mean reward after each iteration.
 
@@ -166,35 +171,35 @@ class Comparison:
 
     def text(self):
         """What is printed."""
-        tables = [self.table().rows(), self.pairs(), self.seeds()]
+        tables = [self.table.rows(), self.pairs, self.seeds]
         return "\n\n".join(as_text(rows) for rows in tables if rows[1:])
 
     def report(self, folder):
         """Writes tables, plots and `report.html` into a folder."""
         self.write(Files(folder))
-        extra = [self.pairs(), self.seeds()]
+        extra = [self.pairs, self.seeds]
         write_report(
             RunDirectory(folder),
             self.examples,
             self.results,
             self.runs,
             [rows for rows in extra if rows[1:]],
-            main=self.table(),
-            curves=self.curves(),
+            main=self.table,
+            curves=self.curves,
         )
 
     def write(self, files):
         """Writes tables and plots into a folder, a `Files`."""
-        table, name = self.table(), f"table-{self.split}"
+        table, name = self.table, f"table-{self.split}"
         written = {
             f"{name}.csv": table.csv(),
             f"{name}.tex": table.latex(),
             f"{name}.md": table.markdown(),
-            f"differences-{self.split}.csv": as_csv(self.pairs()),
+            f"differences-{self.split}.csv": as_csv(self.pairs),
         }
-        if self.seeds():
-            written[f"seeds-{self.split}.csv"] = as_csv(self.seeds())
-        curves = self.curves()
+        if self.seeds:
+            written[f"seeds-{self.split}.csv"] = as_csv(self.seeds)
+        curves = self.curves
         if any(len(points) > 1 for points in curves[AVERAGE].values()):
             written |= plots(
                 f"iterations-{self.split}",
@@ -259,10 +264,9 @@ def _runs_below(folder, depth=_DEPTH):
 
 def plots(name, panels, x, reference=None, y="mean reward"):
     """`{file name: bytes}` of curves, as PNG and as SVG."""
-    return {
-        f"{name}.{form}": figures.curves(panels, x, y, reference, form)
-        for form in ("png", "svg")
-    }
+    forms = ("png", "svg")
+    drawn = figures.curves(panels, x, y, reference, forms)
+    return {f"{name}.{f}": file for f, file in zip(forms, drawn, strict=True)}
 
 
 def write_all(files, written):

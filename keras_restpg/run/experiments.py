@@ -80,7 +80,7 @@ class Experiments:
             self._curves(
                 "iterations",
                 split,
-                compare(folders, split).curves(),
+                compare(folders, split).curves,
                 "iteration",
                 paper.ITERATIONS if split == "test" else None,
             )
@@ -334,7 +334,7 @@ def _by_size(runs, split):
     """`{task: {"REST-PG": {m: (mean, low, high)}}}` after one iteration."""
     panels = {}
     for size, folders in runs.items():
-        for task, lines in compare(folders, split).curves().items():
+        for task, lines in compare(folders, split).curves.items():
             lines = {label: points[1] for label, points in lines.items()}
             for label, cell in lines.items():
                 line = panels.setdefault(task, {}).setdefault(label, {})

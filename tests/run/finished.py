@@ -83,7 +83,10 @@ def finished_run(
                     for e, value in zip(found, values, strict=True)
                 ],
             )
-        write_state(run, {"stages": stages, "epoch": 1, "epochs": 1})
+        write_state(
+            run,
+            {"stages": stages, "epoch": len(rewards), "epochs": len(rewards)},
+        )
     return folder
 
 

@@ -22,7 +22,7 @@ def two(tmp_path):
 def test_the_papers_table_is_made_of_two_runs(two):
     out, em, pg = two
     found = compare([out])
-    table = found.table()
+    table = found.table
     assert table.titles == [
         "SFT",
         "SFT w/ Reasoning-Enhancement",
@@ -35,12 +35,12 @@ def test_the_papers_table_is_made_of_two_runs(two):
         means.append(np.mean(means))
         assert [cell.mean for cell in row] == pytest.approx(means)
     assert 1 in table.cells[3][-1].over
-    pairs = found.pairs()
+    pairs = found.pairs
     assert len(pairs) == 1 + 6 and pairs[-1][0].startswith("REST-PG, iter")
     difference = (pg[1] - em[1]).mean()
     assert pairs[-1][1] == f"{difference:+.4f}"
     assert float(pairs[-1][5]) >= float(pairs[-1][4])
-    assert not found.seeds()
+    assert not found.seeds
 
 
 def test_tables_and_plots_are_written(two):
@@ -57,7 +57,7 @@ def test_tables_and_plots_are_written(two):
     }
     rows = list(csv.DictReader((out / "made/table-test.csv").open()))
     assert len(rows) == 4 * 3
-    points = compare([out]).curves()["average"]["REST-PG"]
+    points = compare([out]).curves["average"]["REST-PG"]
     assert sorted(points) == [0, 1]
     mean, low, high = points[1]
     assert mean == pytest.approx(pg[1].mean()) and low < mean < high
@@ -75,7 +75,7 @@ def test_runs_of_one_method_are_told_apart_and_a_shared_model_counts_once(
         "REST-PG, iteration 1 (m-16)",
         "REST-PG, iteration 1 (m-8)",
     ]
-    curves = found.curves()["average"]
+    curves = found.curves["average"]
     assert {name: len(each) for name, each in curves.items()} == {
         "REST-PG (m-16)": 2,
         "REST-PG (m-8)": 2,
@@ -92,8 +92,8 @@ def test_seeds_are_pooled(tmp_path):
             finished_run(folder, method, runs[method, seed], seed)
     found = compare([tmp_path])
     means = np.mean([runs["rest-pg", seed][1] for seed in (0, 1, 2)], axis=0)
-    assert found.table().cells[3][-1].mean == pytest.approx(means.mean())
-    head, *rows = found.seeds()
+    assert found.table.cells[3][-1].mean == pytest.approx(means.mean())
+    head, *rows = found.seeds
     assert head[1:] == ["seed 0", "seed 1", "seed 2", "mean", "deviation", "p"]
     assert rows[0][-1] == "" and float(rows[3][-1]) < 0.05
     assert float(rows[3][4]) == pytest.approx(means.mean(), abs=1e-4)
@@ -106,7 +106,7 @@ def test_seeds_are_pooled(tmp_path):
             9,
             found=examples(20),
         )
-    assert "seed 9" in compare([tmp_path]).seeds()[0]
+    assert "seed 9" in compare([tmp_path]).seeds[0]
 
 
 def test_what_is_no_comparison_is_refused(two):
