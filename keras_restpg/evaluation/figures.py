@@ -12,7 +12,7 @@ import numpy as np
 
 matplotlib.use("Agg", force=False)
 from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: E402
 
 _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 # Characters of a label.
@@ -119,7 +119,7 @@ def accept_rate(rates):
     slope = 25 if sum(map(len, labels)) > _LONGEST else 0
     side = "right" if slope else "center"
     axes.set_xticks(range(len(tasks)), labels, rotation=slope, ha=side)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _legend(figure)
     return _file(figure)
 

@@ -2,7 +2,7 @@
 // view can be linked. Texts reach the page as text alone, never as markup.
 "use strict";
 
-const data = JSON.parse(document.getElementById("data").textContent);
+let data;
 const root = document.getElementById("browser");
 const LISTED = 200; // rows of the list at once
 const COMPARED = 1500; // words of a text whose differences are marked
@@ -15,8 +15,7 @@ const ORDERS = {
 };
 const view = {
   task: "", user: "", low: "0", high: "1", order: "best", seed: "1",
-  a: String(data.models.length - 1), b: data.models.length > 1 ? "0" : "",
-  example: "",
+  a: "", b: "", example: "",
 };
 
 function make(tag, text, values = {}, ...children) {
@@ -234,13 +233,24 @@ function read() {
   if (!ORDERS[view.order]) view.order = "best";
 }
 
-document.addEventListener("keydown", (event) => {
-  const step = { j: "step1", k: "step-1" }[event.key];
-  if (!step || /INPUT|SELECT/.test(event.target.tagName)) return;
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  document.getElementById(step).click();
-});
-window.addEventListener("hashchange", () => { read(); show(); });
-read();
-show();
-if (location.hash) root.scrollIntoView();
+async function begin() {
+  const text = atob(document.getElementById("data").textContent);
+  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
+  const whole = new Blob([bytes]).stream()
+    .pipeThrough(new DecompressionStream("gzip"));
+  data = await new Response(whole).json();
+  view.a = String(data.models.length - 1);
+  view.b = data.models.length > 1 ? "0" : "";
+  document.addEventListener("keydown", (event) => {
+    const step = { j: "step1", k: "step-1" }[event.key];
+    if (!step || /INPUT|SELECT/.test(event.target.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    document.getElementById(step).click();
+  });
+  window.addEventListener("hashchange", () => { read(); show(); });
+  read();
+  show();
+  if (location.hash) root.scrollIntoView();
+}
+
+begin();

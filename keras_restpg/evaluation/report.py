@@ -1,7 +1,7 @@
 """`report.html`: one file with the tables, pictures and texts of runs.
 
-It needs no network and no server: the samples lie in it as JSON, which
-`report.js` shows; without JavaScript an example of each task is there.
+It needs no network and no server: the samples lie in it, compressed, and
+`report.js` shows them; without JavaScript an example of each task is there.
 
 Texts of documents and models are escaped by the template (`report.html.j2`),
 and their control characters shown. What the run directory holds of damaged
@@ -9,6 +9,7 @@ lines and files is left out: no report fails at the end of a run for them.
 """
 
 import base64
+import gzip
 import hashlib
 import importlib.resources
 import json
@@ -116,7 +117,7 @@ class _Raw:
 
 
 def _browser(examples, results):
-    """What `report.js` shows, JSON that can stand in a page.
+    """What `report.js` shows: JSON, gzipped, in base64.
 
     Where it would be too much to open, examples are drawn.
     """
@@ -151,9 +152,8 @@ def _browser(examples, results):
         "examples": shown,
         "outputs": outputs,
     }
-    text = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
-    # Nothing in it ends the element that it stands in.
-    return _Raw(text.replace("<", "\\u003c"))
+    data = json.dumps(found, separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
 
 
 def _output(result, example):
@@ -169,19 +169,21 @@ def _output(result, example):
 
 
 def _checks(runs):
-    """What was found of each reward before it was trained on."""
-    tables = []
+    """What was found of each reward before it was trained on, each once."""
+    found = {}
     for label, run in runs.items():
-        found = _json(run, "reward-check/check.json")
         try:
-            check = JudgeCheck.from_json(found)
+            check = JudgeCheck.from_json(_json(run, "reward-check/check.json"))
             rows, _ = check.tables()
         except (KeyError, TypeError, AttributeError, ValueError):
             continue
-        share = f"{check.unjudged} of {check.answers} answers"
-        rows[0][0] = f"{label} {rows[0][0]}".strip()
-        tables.append((rows, f"Without a score: {share}. {check.doubt}"))
-    return tables
+        note = f"Without a score: {check.unjudged} of {check.answers} answers."
+        alike = json.dumps([rows, note, check.doubt])
+        found.setdefault(alike, (rows, note, check.doubt, []))[-1].append(label)
+    return [
+        (rows, " ".join(filter(None, [", ".join(labels), note, doubt])))
+        for rows, note, doubt, labels in found.values()
+    ]
 
 
 def ran_on(runs, examples):
@@ -198,7 +200,13 @@ def ran_on(runs, examples):
     }
     parts = []
     for name, key in names.items():
-        values = dict.fromkeys(each[key] for each in flat if key in each)
+        values = dict.fromkeys(
+            each[key].rpartition(":")[2].rpartition(".")[2]
+            if key.endswith(".class")
+            else each[key]
+            for each in flat
+            if key in each
+        )
         if values:
             parts.append(f"{name} {', '.join(values)}")
     users = len({(e.task, e.user) for e in examples})

@@ -9,6 +9,7 @@ import collections
 import dataclasses
 import functools
 import itertools
+import posixpath
 
 import numpy as np
 
@@ -233,10 +234,11 @@ def compare(folders, split="test"):
                 f"{folder} holds no run. Give run directories, or folders "
                 "with run directories in them."
             )
-        if len(folders) == 1:
-            # Short names, where they say all.
-            found = {n.removeprefix(f"{folder}/"): r for n, r in found.items()}
         runs |= found
+    if len(runs) > 1:
+        # What they do not have in common says which is which.
+        above = f"{posixpath.commonpath(runs)}/"
+        runs = {n.removeprefix(above): run for n, run in runs.items()}
     tested = {label: _tested(run, split) for label, run in runs.items()}
     tested = {label: each for label, each in tested.items() if each.results}
     if not tested:

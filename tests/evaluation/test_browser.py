@@ -28,6 +28,7 @@ def test_samples_are_looked_through(tmp_path):
         page.goto((tmp_path / "made/report.html").as_uri())
         best = int(pg[1].argmax())
         title = page.locator("#browser h3")
+        title.wait_for()
         assert title.inner_text().endswith(f"e{best}")
         # On a phone nothing but wide tables has to be pushed to the side.
         assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -44,6 +45,7 @@ def test_samples_are_looked_through(tmp_path):
         assert title.inner_text().startswith("review")
         page.goto("about:blank")
         page.goto(address)
+        title.wait_for()
         assert title.inner_text() == second
         marked = page.locator("#browser mark").all_inner_texts()
         assert "iteration-1" in marked
