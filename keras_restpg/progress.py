@@ -210,6 +210,20 @@ class _Line:
         elif not self.progress.quiet:
             self._print()
 
+    def _print(self):
+        self.last = time.monotonic()
+        self._tell(self.last - self.begun)
+
+    def _write(self, text, event, spent, **values):
+        """One line: JSON where a program reads along, else `text`."""
+        if self.progress.log_json:
+            seconds = round(spent, 1)
+            self.progress._json(
+                event=event, stage=self.name, seconds=seconds, **values
+            )
+        elif not self.progress.quiet:
+            self.progress._write(printable(text))
+
 
 class _Stage(_Line):
     """The line of work that is counted."""
@@ -253,21 +267,11 @@ class _Stage(_Line):
         self.values = {}  # They were those of a part of it.
         super()._close()
 
-    def _print(self):
-        self.last = time.monotonic()
-        spent = self.last - self.begun
-        if self.progress.log_json:
-            self.progress._json(
-                event="progress",
-                stage=self.name,
-                done=self.done,
-                total=self.total,
-                seconds=round(spent, 1),
-                **self.values,
-            )
-        elif not self.progress.quiet:
-            parts = [*self._counts(spent), *self._beside()]
-            self.progress._write(printable(", ".join(parts)))
+    def _tell(self, spent):
+        beside = [f"{name} {value}" for name, value in self.values.items()]
+        parts = ", ".join([*self._counts(spent), *beside])
+        values = {"done": self.done, "total": self.total}
+        self._write(parts, "progress", spent, **values, **self.values)
 
     def _counts(self, spent):
         of = "" if self.total is None else f"/{self.total}"
@@ -280,9 +284,6 @@ class _Stage(_Line):
             left = (self.total - self.done) * spent / fresh
             if left > 0:
                 yield f"{left:.0f} s left"
-
-    def _beside(self):
-        return [f"{name} {value}" for name, value in self.values.items()]
 
 
 class _Wait(_Line):
@@ -301,19 +302,9 @@ class _Wait(_Line):
         if self.bar is not None or self.told:
             super()._close()
 
-    def _print(self):
-        self.last = time.monotonic()
-        spent = self.last - self.begun
-        if self.progress.log_json:
-            self.progress._json(
-                event="waiting",
-                stage=self.name,
-                ended=self.ended,
-                seconds=round(spent, 1),
-            )
-        elif not self.progress.quiet:
-            more = "" if self.ended else "…"
-            self.progress._write(printable(f"{self.name}{more} {spent:.0f} s"))
+    def _tell(self, spent):
+        text = f"{self.name}{'' if self.ended else '…'} {spent:.0f} s"
+        self._write(text, "waiting", spent, ended=self.ended)
         self.told = True
 
 

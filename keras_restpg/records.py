@@ -1,26 +1,19 @@
 """The records that pass between the stages.
 
 Plain frozen dataclasses: every stage takes some and returns others, and each
-can be written to disk as JSON and read back (`to_json`, `from_json`).
+can be written to disk as JSON and read back (`dataclasses.asdict`,
+`decoding.decode`).
 """
 
 import dataclasses
-import functools
-import reprlib
-import types
-import typing
 
+from keras_restpg.decoding import field
 from keras_restpg.errors import InputError
 
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
 # The reason of a score where a judge gave none.
 NO_JUDGEMENT = "no judgement"
-
-
-def _within(low, high=None):
-    """A field whose range `from_json` checks, inclusive."""
-    return dataclasses.field(metadata={"low": low, "high": high})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +24,8 @@ class Document:
         text: the original text, as it goes into prompts.
         id: a name within the profile, for people to read.
         search_text: what retrieval indexes; empty means `text`.
-        date: ISO date or timestamp; empty where unknown.
+        date: when it was written, in any form that `data.dates.parse` reads;
+            empty where unknown.
     """
 
     text: str
@@ -109,7 +103,7 @@ class Sample:
     """
 
     example_id: str
-    index: int = _within(0)
+    index: int = field(low=0)
     text: str
     token_ids: tuple[int, ...]
     finished: bool
@@ -133,8 +127,8 @@ class Score:
     """
 
     example_id: str
-    index: int = _within(0)
-    reward: float = _within(0, 1)
+    index: int = field(low=0)
+    reward: float = field(low=0, high=1)
     reason: str = ""
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None
@@ -169,93 +163,3 @@ class TrainingExample:
     outputs: tuple[str, ...]
     rewards: tuple[float, ...]
     token_ids: tuple[tuple[int, ...], ...] = ()
-
-
-def to_json(record):
-    """A record as a dict of JSON values."""
-    return dataclasses.asdict(record)
-
-
-def from_json(cls, values):
-    """The record of class `cls` that `to_json` made `values` from.
-
-    Raises:
-        ValueError: a field is missing, unknown, of the wrong type or out of
-            its range; the message names it.
-    """
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"{cls.__name__} must be an object. "
-            f"Received: {reprlib.repr(values)}"
-        )
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ValueError(f"{cls.__name__} has no field {unknown[0]!r}")
-    hints = _hints(cls)
-    missing = object()
-    kwargs = {}
-    for name, field in fields.items():
-        value = values.get(name, missing)
-        if value is missing:
-            if field.default is dataclasses.MISSING:
-                raise ValueError(f"{cls.__name__} lacks the field {name!r}")
-            continue
-        where = f"{cls.__name__}.{name}"
-        kwargs[name] = _convert(hints[name], value, where)
-        _check_range(field.metadata, kwargs[name], where)
-    return cls(**kwargs)
-
-
-_hints = functools.cache(typing.get_type_hints)
-
-
-def _convert(hint, value, name):
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            return None
-        inner = next(a for a in typing.get_args(hint) if a is not type(None))
-        return _convert(inner, value, name)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ValueError(
-                f"{name} must be a list. Received: {reprlib.repr(value)}"
-            )
-        inner = typing.get_args(hint)[0]
-        # Samples have thousands of tokens.
-        if all(type(item) is inner for item in value):
-            return tuple(value)
-        return tuple(_convert(inner, item, name) for item in value)
-    if dataclasses.is_dataclass(hint):
-        return from_json(hint, value)
-    if hint is float and type(value) is int:
-        return _as_float(value, name)
-    if type(value) is not hint:
-        raise ValueError(
-            f"{name} must be of type {hint.__name__}. "
-            f"Received: {reprlib.repr(value)}"
-        )
-    return value
-
-
-def _as_float(value, name):
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(
-            f"{name} must be a number that a float holds. "
-            f"Received: {reprlib.repr(value)}"
-        ) from None
-
-
-def _check_range(rule, value, name):
-    if not rule:
-        return
-    low, high = rule["low"], rule["high"]
-    # Written so that NaN is refused too.
-    if not value >= low or (high is not None and not value <= high):
-        bound = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(
-            f"{name} must be {bound}. Received: {reprlib.repr(value)}"
-        )

@@ -1,55 +1,37 @@
 """What Algorithm 1 itself reads, with the paper's values (§4.1, §B).
 
 Everything else belongs to a part: the learning rate to the optimizer, the
-judge's model to the reward. A recipe's sections take defaults and ranges from
-here, so that they are written once.
+judge's model to the reward. A recipe's sections take these with their
+defaults and ranges, so that they are written once.
 
 Deviation: the paper leaves p of the nucleus open; it is 0.95 here.
 """
 
 import dataclasses
-import math
-from typing import Any
+import functools
 
-from keras_restpg.errors import InputError
+from keras_restpg.decoding import check, field
 
-
-def setting(
-    default: Any,
-    about: str,
-    choices: tuple[str, ...] | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    even: bool = False,
-) -> Any:
-    """A dataclass field with its meaning and what it accepts (inclusive)."""
-    rule = {"choices": choices, "low": low, "high": high, "even": even}
-    return dataclasses.field(default=default, metadata=rule | {"about": about})
+# Settings are written to TOML, and some are paths.
+setting = functools.partial(field, plain=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """The settings of Algorithm 1; each field's metadata says what it is.
+class Sampling:
+    """The E-step's samples."""
 
-    Raises:
-        InputError: a value of another type or out of its range.
-
-    Example:
-    ```python
-    Settings(iterations=2, num_samples=8, tau=0.7, steps=500)
-    ```
-    """
-
-    iterations: int = setting(3, "T, rounds of self-training", low=0)
-    # Keras takes no larger seed.
-    seed: int = setting(0, "fixes all random numbers", low=0, high=2**32 - 1)
-    k: int = setting(5, "documents in a prompt", low=1)
     num_samples: int = setting(32, "m, outputs for a prompt (E-step)", low=1)
     temperature: float = setting(0.7, "γ of the E-step", low=0.0)
     top_p: float = setting(0.95, "mass of the nucleus", low=1e-6, high=1.0)
     max_prompt_tokens: int = setting(5120, "longest input", low=16)
     max_new_tokens: int = setting(1536, "longest output", low=1)
     memory_mib: int = setting(2048, "memory of a group of rows", low=16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Which of them are learned from."""
+
     tau: float = setting(1.0, "τ, the least reward kept", low=0.0, high=1.0)
     first_samples: int = setting(
         0, "samples of a prompt that are selected from; 0: all", low=0
@@ -64,6 +46,12 @@ class Settings:
         low=0.0,
         high=1.0,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Each M-step."""
+
     start: str = setting(
         "base",
         "weights that each M-step starts from (Figure 4)",
@@ -80,6 +68,25 @@ class Settings:
     max_skipped: int = setting(
         100, "stop after this many updates that are not finite", low=1
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(Training, Selection, Sampling):
+    """The settings of Algorithm 1; each field's metadata says what it is.
+
+    Raises:
+        InputError: a value of another type or out of its range.
+
+    Example:
+    ```python
+    Settings(iterations=2, num_samples=8, tau=0.7, steps=500)
+    ```
+    """
+
+    iterations: int = setting(3, "T, rounds of self-training", low=0)
+    # Keras takes no larger seed.
+    seed: int = setting(0, "fixes all random numbers", low=0, high=2**32 - 1)
+    k: int = setting(5, "documents in a prompt", low=1)
     inference_temperature: float = setting(0.1, "γ at inference", low=0.0)
     validate_every: int = setting(1000, "steps between validations", low=1)
     max_validation: int = setting(
@@ -87,34 +94,4 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type is float and type(value) is int:
-                value = float(value)
-                object.__setattr__(self, field.name, value)
-            must = requirement(field.type, field.metadata, value)
-            if must:
-                raise InputError(
-                    f"Settings.{field.name} must be {must}. Received: {value!r}"
-                )
-
-
-def requirement(kind: Any, rule: Any, value: Any) -> str | None:
-    """What a setting must be where `value` is not it, else None."""
-    if type(value) is not kind:
-        return f"of type {kind.__name__}"
-    choices, low, high = map(rule.get, ("choices", "low", "high"))
-    if choices and value not in choices:
-        return f"one of {', '.join(choices)}"
-    # Written so that NaN is refused too.
-    if (low is not None and not value >= low) or (
-        high is not None and not value <= high
-    ):
-        return f"at least {low}" if high is None else f"from {low} to {high}"
-    if rule.get("even") and value % 2:
-        return "even"
-    if kind is float and not math.isfinite(value):
-        return "a finite number"
-    if kind is int and value.bit_length() > 63:
-        return "below 2**63, as all of TOML's integers are"
-    return None
+        check(self)

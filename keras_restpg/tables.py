@@ -1,4 +1,4 @@
-"""Tables as text, and how text that nobody wrote for a screen is shown."""
+"""Tables as text, and how values that nobody made for a screen are shown."""
 
 import csv
 import io
@@ -86,3 +86,16 @@ def _is_number(text):
     except ValueError:
         return False
     return True
+
+
+def flat(values):
+    """`{dotted name: value}` of nested dicts, however deep."""
+    found, left = {}, [("", values)] if isinstance(values, dict) else []
+    while left:
+        path, value = left.pop()
+        if isinstance(value, dict) and value:
+            inner = [(f"{path}.{key}", value[key]) for key in value]
+            left += reversed(inner)
+        elif path:
+            found[path[1:]] = value
+    return found

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_restpg.tables import as_text, visible
+from keras_restpg.tables import as_text, flat, visible
 
 
 def test_text_is_aligned_left_and_numbers_right():
@@ -49,3 +49,16 @@ def test_a_cell_commands_no_terminal_and_breaks_no_line():
 )
 def test_what_is_shown_of_a_text(text, shown):
     assert visible(text) == shown
+
+
+def test_nested_dicts_are_flat_however_deep():
+    assert flat({"a": {"b": 1, "c": {}}, "d": [2]}) == {
+        "a.b": 1,
+        "a.c": {},
+        "d": [2],
+    }
+    deep = {}
+    for _ in range(10_000):
+        deep = {"x": deep}
+    assert len(flat(deep)) == 1
+    assert flat(None) == {}

@@ -19,8 +19,8 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 - `sum_over_chunks(function, arrays)`: the sum of `function(*chunk)` over the
   first axis of `arrays`, one chunk in memory at a time, in the backward pass
   too.
-- `StepsMixin`: `train_step`, `test_step` and the functions that `fit` and
-  `evaluate` call, for `training.model.RewardWeightedLM`.
+- `StepsMixin`: `train_step`, `test_step` and `drawing(step)`, which makes of a
+  step what `fit` and `evaluate` call, for `training.model.RewardWeightedLM`.
 """
 
 import importlib

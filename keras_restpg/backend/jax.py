@@ -122,15 +122,7 @@ class StepsMixin:
         logs, metrics = self._tracked(metrics, batch, loss, nll)
         return logs, (trained, fixed, metrics)
 
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            self.train_function = self._drawing(self.train_step)
-
-    def make_test_function(self, force=False):
-        if self.test_function is None or force:
-            self.test_function = self._drawing(self.test_step)
-
-    def _drawing(self, step):
+    def drawing(self, step):
         if not self.run_eagerly:
             step = jax.jit(step, donate_argnums=0)
         return lambda state, batches: step(state, self.draw(next(batches)))

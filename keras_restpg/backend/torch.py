@@ -93,15 +93,7 @@ class StepsMixin:
             loss, nll = (sum(column) for column in zip(*losses, strict=True))
             return self.track(batch, loss, nll)
 
-    def make_train_function(self, force=False):
-        if self.train_function is None or force:
-            self.train_function = self._drawing(self.train_step)
-
-    def make_test_function(self, force=False):
-        if self.test_function is None or force:
-            self.test_function = self._drawing(self.test_step)
-
-    def _drawing(self, step):
+    def drawing(self, step):
         # Keras' PyTorch trainer passes the batches of one execution.
         def draw_and_step(batches):
             batch = self.draw(batches[0])

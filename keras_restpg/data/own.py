@@ -8,13 +8,13 @@ out (`hold_out`).
 
 import dataclasses
 import functools
-import hashlib
 import json
 import pathlib
 
 from keras_restpg.data import csv_file, dates, reading
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
+from keras_restpg.seeds import draw
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,10 +191,9 @@ def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
         )
     splits = {"train": [], "val": [], "test": []}
     for example in examples:
-        name = f"{seed}/{example.user}".encode("utf-8", "surrogatepass")
-        draw = int.from_bytes(hashlib.sha256(name).digest()[:7], "big") / 2**56
-        split = "train" if draw < shares[0] else "val"
-        if draw >= shares[0] + shares[1]:
+        number = int.from_bytes(draw(seed, example.user)[:7], "big") / 2**56
+        split = "train" if number < shares[0] else "val"
+        if number >= shares[0] + shares[1]:
             split = "test"
         splits[split].append(example)
     return splits

@@ -55,6 +55,30 @@ def objects(path):
         raise InputError(f"{path}: the file is empty.")
 
 
+def by_id(rows, path, wanted=None):
+    """`{id: value}` of `(where, id, value)` rows, in their order.
+
+    Raises:
+        InputError: an id is there twice; or, with `wanted`, a dict by id, it
+            is none of those or one of those is missing.
+    """
+    found = {}
+    for where, key, value in rows:
+        if wanted is not None and key not in wanted:
+            raise InputError(f"{where}: no example has the id {key!r}")
+        if key in found:
+            raise InputError(f"{where}: the id {key!r} was there before")
+        found[key] = value
+    missing = [key for key in wanted or () if key not in found]
+    if missing:
+        raise InputError(
+            f"{path}: {len(missing)} of {len(wanted)} examples are not in it, "
+            f"first {missing[0]!r}. Add a row for each, or leave these "
+            "examples out."
+        )
+    return found
+
+
 def text_of(row, field, where):
     """A field's text; numbers and dates become text, as LongLaMP's types vary.
 

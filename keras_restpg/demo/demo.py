@@ -284,10 +284,13 @@ class Demo:
         return [examples[0] for examples in list(tasks.values())[:3]]
 
     def _case(self, example):
+        shown = self.shown()
+        # All methods read the same documents.
+        read = shown[0].documents[example.id]
         lines = [f"prompt: {example.prompt}"]
-        lines += [f"  document: {d.text}" for d in example.documents]
+        lines += [f"  document: {d.text}" for d in read]
         lines.append(f"  the user wrote: {example.expected}")
-        for result in self.shown():
+        for result in shown:
             score = result.outputs[example.id].score.reward
             lines.append(f"  {result.title} ({score:.1f})")
             for line in result.reasoning(example).split("\n"):

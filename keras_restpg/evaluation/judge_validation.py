@@ -11,7 +11,6 @@ proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 
 import collections
 import dataclasses
-import hashlib
 import warnings
 
 import numpy as np
@@ -21,6 +20,7 @@ from keras_restpg.data import csv_file
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
 from keras_restpg.rewards import scoring
+from keras_restpg.seeds import draw
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _COLUMNS = ("prompt", "expected", "answer_a", "answer_b", "choice")
@@ -33,6 +33,8 @@ class Agreement:
 
     Attributes:
         pairs: rows of the file.
+        unjudged: pairs that are left out, as the judge gave one of their
+            answers no score.
         compared: pairs that the judge sets at least the asked difference
             apart and of which people chose one.
         agreement: share of the compared pairs with the same choice.
@@ -47,6 +49,7 @@ class Agreement:
     """
 
     pairs: int
+    unjudged: int
     compared: int
     agreement: float
     kappa: float
@@ -85,12 +88,14 @@ def agreement_of(difference, choice, min_difference=0.5):
     """As `agreement`, of numbers.
 
     Args:
-        difference: the judge's score of a, less that of b (n,).
+        difference: the judge's score of a, less that of b (n,); NaN where it
+            gave one of them no score.
         choice: what people chose (n,): 1 for a, -1 for b, 0 for a tie.
         min_difference: as for `agreement`.
     """
     difference, choice = np.asarray(difference), np.asarray(choice)
-    # Differences of scores such as 0.7 - 0.2 are not exact.
+    # Differences of scores such as 0.7 - 0.2 are not exact. That of a pair
+    # without both scores is NaN, which is not apart.
     apart = np.abs(difference) >= min_difference - 1e-6
     compared = apart & (choice != 0)
     said, chosen = np.sign(difference[compared]), choice[compared]
@@ -98,6 +103,7 @@ def agreement_of(difference, choice, min_difference=0.5):
     spearman = _correlation(stats.spearmanr, difference[apart], choice[apart])
     return Agreement(
         pairs=len(choice),
+        unjudged=int(np.isnan(difference).sum()),
         compared=int(compared.sum()),
         agreement=float((said == chosen).mean()) if len(said) else float("nan"),
         kappa=cohens_kappa(said, chosen),
@@ -175,6 +181,8 @@ class Sensitivity:
             score from no profile swapped to all.
         r_squared: how straight it is; NaN where the means do not vary, or
             are fewer than three.
+        unjudged: examples that are left out, as the judge gave one of their
+            answers no score.
     """
 
     shares: tuple[float, ...]
@@ -182,6 +190,7 @@ class Sensitivity:
     by_task: dict[str, tuple[float, ...]]
     slope: float
     r_squared: float
+    unjudged: int
 
 
 def sensitivity(examples, write, reward, shares=SHARES, seed=0):
@@ -202,6 +211,10 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
 
     Returns:
         A `Sensitivity`.
+
+    Raises:
+        ValueError: `shares` are others, a task has a single user
+            (`InputError`), or the judge gave no example both scores.
     """
     if len(set(shares)) < 2 or min(shares) < 0 or max(shares) > 1:
         raise ValueError(
@@ -211,6 +224,15 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     own = _scores(reward, examples, write(examples))
     swapped = swap_profiles(examples, seed)
     other = _scores(reward, examples, write(swapped))
+    judged = ~np.isnan(own + other)
+    if not judged.any():
+        raise ValueError(
+            f"The judge gave none of {len(examples)} examples a score for "
+            "both answers, so there is nothing to compare. Look at its "
+            "replies: `reward.judge(examples, answers)`"
+        )
+    own, other = own[judged], other[judged]
+    examples = [e for e, known in zip(examples, judged, strict=True) if known]
     scores = mixed(examples, own, other, shares, seed)
     means = tuple(float(each.mean()) for each in scores)
     tasks = np.array([example.task for example in examples])
@@ -220,7 +242,10 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     }
     slope, _ = np.polyfit(shares, means, 1)
     r, _ = _correlation(stats.pearsonr, np.array(shares), np.array(means))
-    return Sensitivity(tuple(shares), means, by_task, float(slope), r**2)
+    unjudged = int((~judged).sum())
+    return Sensitivity(
+        tuple(shares), means, by_task, float(slope), r**2, unjudged
+    )
 
 
 def mixed(examples, own, other, shares=SHARES, seed=0):
@@ -245,7 +270,7 @@ def _ranks(examples, seed):
     seen = collections.Counter()
     rank = np.empty(len(examples))
     for i in sorted(
-        range(len(examples)), key=lambda i: draw("order", seed, examples[i])
+        range(len(examples)), key=lambda i: draw("order", seed, examples[i].id)
     ):
         rank[i] = seen[examples[i].task]
         seen[examples[i].task] += 1
@@ -271,21 +296,21 @@ def swap_profiles(examples, seed=0):
                 "Profiles can be swapped only between users: task "
                 f"{example.task!r} has one user, {example.user!r}"
             )
-        place = int.from_bytes(draw("profile", seed, example)[:8], "big")
-        documents = others[place % len(others)].documents
+        number = int.from_bytes(draw("profile", seed, example.id)[:8], "big")
+        documents = others[number % len(others)].documents
         swapped.append(dataclasses.replace(example, documents=documents))
     return swapped
 
 
-def draw(purpose, seed, example):
-    """32 bytes that purpose, seed and example decide."""
-    name = f"{purpose}/{seed}/{example.id}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
-
-
 def _scores(reward, examples, answers):
-    found = scoring.judge(reward, examples, answers)
-    return np.array([each.score for each in found], "float64")
+    """Float (n,), NaN where the judge gave an answer no score."""
+    return np.array(
+        [
+            float("nan") if each.unjudged else each.score
+            for each in scoring.judge(reward, examples, answers)
+        ],
+        "float64",
+    )
 
 
 def _correlation(test, x, y):

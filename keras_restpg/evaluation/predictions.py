@@ -54,8 +54,11 @@ class Scored:
     Attributes:
         rows: one dict a prediction: `id`, `task`, the metrics, and, with a
             reward, `judge`, its score; beside it a judge's `probabilities`
-            and `expected_score`, or the `reason` why nothing was judged.
-        means: `{task: {metric: mean, "count": n}}`, then `"all"`.
+            and `expected_score`, or the `reason` why there was nothing to
+            judge. Where the judge gave no score, `judge` is None and
+            `unjudged` says why.
+        means: `{task: {metric: mean, "count": n}}`, then `"all"`; `judge` is
+            the mean of the scores that were given, NaN where none was.
         notes: sentences on what the scores do not say by themselves.
     """
 
@@ -122,7 +125,8 @@ def score_file(
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
-    _check_ids(read, examples, predictions)
+    rows = ((each.where, each.id, each) for each in read)
+    reading.by_id(rows, predictions, examples)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
     answers = [
         prompts.final_answer(prediction.output, reasoning)
@@ -133,7 +137,9 @@ def score_file(
         judged = _judged(pairs, answers, reward)
         for row, values in zip(rows, judged, strict=True):
             row.update(values)
-    return Scored(rows, _means(rows), tuple(_notes(pairs, answers, tokenizer)))
+    return Scored(
+        rows, _means(rows), tuple(_notes(rows, pairs, answers, tokenizer))
+    )
 
 
 def read_predictions(path):
@@ -143,7 +149,13 @@ def read_predictions(path):
         InputError: not JSON, a field that is missing or no text, an id
             twice, or nothing at all.
     """
-    found = {}
+    found = reading.by_id(_predictions(path), path)
+    if not found:
+        raise InputError(f"{path}: there are no predictions in it")
+    return list(found.values())
+
+
+def _predictions(path):
     for where, row in _objects(path):
         rows = row.get("golds", [row])
         if not isinstance(rows, list):
@@ -153,10 +165,7 @@ def read_predictions(path):
                 raise InputError(f"{where}: 'golds' must hold objects.")
             key = reading.text_of(each, "id", where)
             output = reading.text_of(each, "output", where)
-            _put(found, Prediction(key, output, where), where)
-    if not found:
-        raise InputError(f"{path}: there are no predictions in it")
-    return list(found.values())
+            yield where, key, Prediction(key, output, where)
 
 
 def read_references(path):
@@ -165,7 +174,11 @@ def read_references(path):
     Raises:
         InputError: as `read_predictions`.
     """
-    found, (task, made) = {}, _named(path)
+    return list(reading.by_id(_references(path), path).values())
+
+
+def _references(path):
+    task, made = _named(path)
     for number, (where, row) in enumerate(reading.objects(path)):
         key = reading.text_or(row, "id", where, made and f"{made}-{number}")
         if not key:
@@ -182,8 +195,7 @@ def read_references(path):
             expected=reading.text_of(row, "output", where),
             documents=(),
         )
-        _put(found, example, where)
-    return list(found.values())
+        yield where, key, example
 
 
 def _named(path):
@@ -192,28 +204,6 @@ def _named(path):
     if task and split in longlamp.SPLITS:
         return task, f"{task}-{split}"
     return "task", ""
-
-
-def _put(found, record, where):
-    if record.id in found:
-        raise InputError(f"{where}: the id {record.id!r} was there before")
-    found[record.id] = record
-
-
-def _check_ids(predictions, examples, path):
-    for prediction in predictions:
-        if prediction.id not in examples:
-            raise InputError(
-                f"{prediction.where}: no reference has the id {prediction.id!r}"
-            )
-    predicted = {prediction.id for prediction in predictions}
-    missing = [key for key in examples if key not in predicted]
-    if missing:
-        raise InputError(
-            f"{path}: {len(missing)} of {len(examples)} references have no "
-            f"prediction, first {missing[0]!r}. Predict them, or take them "
-            "out of the references."
-        )
 
 
 def _objects(path):
@@ -257,6 +247,8 @@ def _judged(pairs, answers, reward):
             continue
         values = dataclasses.asdict(by_index[i])
         score = values.pop("score")
+        if by_index[i].unjudged:
+            score = None
         yield {"judge": score, **{k: v for k, v in values.items() if v}}
 
 
@@ -266,12 +258,17 @@ def _means(rows):
     means = {}
     for task in [*tasks, ALL]:
         part = [row for row in rows if task in (ALL, row["task"])]
-        means[task] = {n: float(np.mean([r[n] for r in part])) for n in names}
+        means[task] = {n: _mean([row[n] for row in part]) for n in names}
         means[task]["count"] = len(part)
     return means
 
 
-def _notes(pairs, answers, tokenizer):
+def _mean(values):
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _notes(rows, pairs, answers, tokenizer):
     count = len(pairs)
     unread = sum(_is_unread(example.expected) for example, _ in pairs)
     if unread and tokenizer == "rouge":
@@ -283,6 +280,12 @@ def _notes(pairs, answers, tokenizer):
     missing = answers.count(None)
     if missing:
         yield f"{missing} of {count} outputs have no final answer and count 0."
+    replies = [row["unjudged"] for row in rows if "unjudged" in row]
+    if replies:
+        yield (
+            f"The judge gave {len(replies)} of {count - missing} answers no "
+            f"score: they are left out of its mean. The first: {replies[0]}"
+        )
 
 
 def _is_unread(text):

@@ -24,7 +24,7 @@ from keras_restpg.evaluation.results import NAMES, method_of, tasks_of
 from keras_restpg.evaluation.reward_check import JudgeCheck
 from keras_restpg.evaluation.tables import main_table
 from keras_restpg.records import ALL
-from keras_restpg.tables import visible
+from keras_restpg.tables import flat, visible
 
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
@@ -189,7 +189,7 @@ def _checks(runs):
 def ran_on(runs, examples):
     """A sentence on what ran on what; empty where nobody noted it."""
     found = [_json(run, "run.json") for run in runs.values()]
-    flat = [_flat(each) for each in found]
+    noted = [_short(each) for each in found]
     names = {
         "model": "parts.generator.class",
         "judged by": "parts.reward.class",
@@ -204,7 +204,7 @@ def ran_on(runs, examples):
             each[key].rpartition(":")[2].rpartition(".")[2]
             if key.endswith(".class")
             else each[key]
-            for each in flat
+            for each in noted
             if key in each
         )
         if values:
@@ -223,7 +223,7 @@ def ran_tables(runs):
     found = [_json(run, "run.json") for run in runs.values()]
     tables = {}
     for title in ("settings", "parts", "environment"):
-        columns = [_flat(each.get(title)) for each in found]
+        columns = [_short(each.get(title)) for each in found]
         names = dict.fromkeys(name for column in columns for name in column)
         if names:
             tables[title] = [["", *(label or "value" for label in runs)]]
@@ -488,18 +488,12 @@ def _read(read, name):
         return None
 
 
-def _flat(values):
-    """`{dotted name: value as short text}` of nested dicts, however deep."""
-    flat, left = {}, [("", values)] if isinstance(values, dict) else []
-    while left:
-        path, value = left.pop()
-        if isinstance(value, dict) and value:
-            inner = [(f"{path}.{key}", value[key]) for key in value]
-            left += reversed(inner)
-        elif path:
-            text = value if isinstance(value, str) else _SHORT.repr(value)
-            flat[path[1:]] = _cut(text, _SETTING)
-    return flat
+def _short(values):
+    """`{dotted name: value as short text}` of nested dicts."""
+    return {
+        name: _cut(v if isinstance(v, str) else _SHORT.repr(v), _SETTING)
+        for name, v in flat(values).items()
+    }
 
 
 def _cut(text, length):

@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
 from keras_restpg.identity import digest
 from keras_restpg.records import (
@@ -15,8 +16,6 @@ from keras_restpg.records import (
     Sample,
     Score,
     ScoredSample,
-    from_json,
-    to_json,
 )
 from keras_restpg.self_training.e_step import joined
 from keras_restpg.store.stage import stage_name
@@ -97,7 +96,9 @@ def save_examples(run, split, examples, documents):
             profile.
     """
     lines = [
-        json.dumps(to_json(dataclasses.replace(e, documents=tuple(read))))
+        json.dumps(
+            dataclasses.asdict(dataclasses.replace(e, documents=tuple(read)))
+        )
         for e, read in zip(examples, documents, strict=True)
     ]
     run.files.write(f"{split}.jsonl", "\n".join([*lines, ""]).encode())
@@ -112,7 +113,7 @@ def load_examples(run, split="test"):
     data = run.files.read(f"{split}.jsonl") or b""
     try:
         return [
-            from_json(Example, json.loads(line))
+            decode(Example, json.loads(line))
             for line in data.decode().split("\n")[:-1]
         ]
     except (ValueError, RecursionError):

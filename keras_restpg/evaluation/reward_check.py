@@ -18,10 +18,10 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from keras_restpg.evaluation.judge_validation import draw
 from keras_restpg.evaluation.metrics import overlap_metrics
 from keras_restpg.evaluation.significance import bootstrap, interval, paired_p
 from keras_restpg.rewards import scoring
+from keras_restpg.seeds import draw
 from keras_restpg.tables import as_text
 
 # Examples that are looked at; each takes four judgements.
@@ -215,14 +215,14 @@ def _separation(own, other):
 def _drawn(examples, count, seed):
     """`(example, one of another user of its task)`, one of each user."""
     by_task, chosen = {}, {}
-    for each in sorted(examples, key=lambda each: draw("own", seed, each)):
+    for each in sorted(examples, key=lambda each: draw("own", seed, each.id)):
         by_task.setdefault(each.task, []).append(each)
         chosen.setdefault((each.task, each.user), each)
     pairs = []
     for own in chosen.values():
         others = [e for e in by_task[own.task] if e.user != own.user]
         if others:
-            place = int.from_bytes(draw("other", seed, own)[:8], "big")
+            place = int.from_bytes(draw("other", seed, own.id)[:8], "big")
             pairs.append((own, others[place % len(others)]))
     return pairs[:count]
 
@@ -230,7 +230,7 @@ def _drawn(examples, count, seed):
 def _document(example, seed):
     """A past document that is not the expected output; empty: none."""
     texts = [d.text for d in example.documents if d.text != example.expected]
-    place = int.from_bytes(draw("document", seed, example)[:8], "big")
+    place = int.from_bytes(draw("document", seed, example.id)[:8], "big")
     return texts[place % len(texts)] if texts else ""
 
 

@@ -1,65 +1,23 @@
 """Which prompts and rows go through the model together.
 
-Shapes are few and fixed, so that a run compiles each once: prompt lengths are
-rounded up to a ladder, numbers of prompts and rows are the most that fit and
-its quarters.
+Prompt lengths are rounded up to the ladder 64, 96, 128, 192, …; numbers of
+prompts and rows are the most that fit and its quarters.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-_FIRST = 64
+from keras_restpg.model.padding import padded, power_of_two, quarters
+
 # Tokens of prompts that are read at once: activations of more leave a CPU's
 # caches, and a prompt takes twice the time.
 _READ = 2048
 
 
-def ladder(limit: int) -> list[int]:
-    """Lengths 64, 96, 128, 192, … up to and with `limit`: at most a third of
-    a padded prompt is padding."""
-    lengths, base = [], _FIRST
-    while base < limit:
-        lengths.extend([base, base + base // 2])
-        base *= 2
-    return [length for length in lengths if length < limit] + [limit]
-
-
-def bucket(length: int, limit: int) -> int:
-    """The smallest length of the ladder that holds `length` tokens."""
-    return next(step for step in ladder(limit) if step >= length)
-
-
-def stages(limit: int) -> list[int]:
-    """Sizes that a row's cache grows through: 128, 512, … up to `limit`."""
-    sizes, size = [], 128
-    while size < limit:
-        sizes.append(size)
-        size *= 4
-    return [*sizes, limit]
-
-
-def quarters(size: int) -> list[int]:
-    """Sizes from `size` down to 1, each a quarter of the one before."""
-    found = [size]
-    while found[-1] > 1:
-        found.append(-(-found[-1] // 4))
-    return found
-
-
-def least(size: int, needed: int) -> int:
-    """The smallest of `quarters(size)` that is at least `needed`."""
-    return min(each for each in quarters(size) if each >= needed)
-
-
 def read_together(size: int, length: int) -> int:
     """How many of `size` prompts of a length are read at once."""
     return min(size, power_of_two(_READ // length))
-
-
-def power_of_two(number: int) -> int:
-    """The largest power of two that is at most `number`, at least 1."""
-    return 1 << max(int(number).bit_length() - 1, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +92,8 @@ def plan(
     """
     buckets = {}
     for index, length in enumerate(lengths):
-        buckets.setdefault(bucket(length, limit), []).append(index)
+        rung = padded(length, least=64, step=32, limit=limit)
+        buckets.setdefault(rung, []).append(index)
     groups = []
     for length in sorted(buckets):
         left = budget - max(length, _READ) * costs.read_token

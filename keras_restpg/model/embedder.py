@@ -12,10 +12,10 @@ import numpy as np
 from keras import ops
 
 from keras_restpg import backend
+from keras_restpg.model.padding import padded
 
-# Padded lengths, and the tokens of a batch: on a CPU, activations of more
-# leave its caches, and 8,192 take twice the time.
-_LENGTHS = (16, *range(32, 512, 32))
+# Tokens of a batch: on a CPU, activations of more leave its caches, and 8,192
+# take twice the time.
 _BATCH_TOKENS = 2048
 
 
@@ -37,8 +37,7 @@ class BucketedEmbedder:
         limit: int,
         rows: int | None = None,
     ) -> None:
-        self.rows = rows
-        self.lengths = [n for n in _LENGTHS if n < limit] + [limit]
+        self.rows, self.limit = rows, limit
         self._call = backend.compiled(function, variables)
 
     def __call__(
@@ -53,7 +52,8 @@ class BucketedEmbedder:
         order = np.argsort(counts, kind="stable")
         first, found = 0, []
         while first < len(order):
-            length = self._fitting(counts[order[first]])
+            # 16, and from there multiples of 32, beyond 512 of 64.
+            length = padded(int(counts[order[first]]), 16, 32, 16, self.limit)
             rows = self.rows or max(_BATCH_TOKENS // length, 1)
             members = order[first : first + rows]
             members = members[counts[members] <= length]
@@ -62,9 +62,6 @@ class BucketedEmbedder:
             first += len(members)
         vectors = [ops.convert_to_numpy(v)[:count] for v, count in found]
         return np.concatenate(vectors)[np.argsort(order)].astype("float32")
-
-    def _fitting(self, count):
-        return next(length for length in self.lengths if length >= count)
 
     def _embed(self, inputs, members, rows, length):
         # The same rows over again fill the batch up.

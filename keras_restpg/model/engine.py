@@ -10,14 +10,15 @@ rounding of the matrix products.
 """
 
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_restpg.model import batching, nucleus, prefix, stock
+from keras_restpg import seeds
+from keras_restpg.decoding import check, field
+from keras_restpg.model import batching, nucleus, padding, prefix, stock
 from keras_restpg.model.decode import Decoder
 from keras_restpg.model.group import GroupRun
 from keras_restpg.model.text import Codec
@@ -47,32 +48,22 @@ class Sampling:
     Attributes:
         num_samples: m, the samples for each prompt.
         temperature: 0 takes the most probable word.
-        top_p: mass of the nucleus, in (0, 1].
+        top_p: mass of the nucleus, above 0 and at most 1.
         top_k: if above 0, at most this many words are in question.
         seed: a string that names the run and iteration.
+
+    Raises:
+        InputError: a value of another type or out of its range.
     """
 
-    num_samples: int = 1
-    temperature: float = 0.7
-    top_p: float = 0.95
-    top_k: int = 0
+    num_samples: int = field(1, low=1)
+    temperature: float = field(0.7, low=0.0)
+    top_p: float = field(0.95, low=1e-6, high=1.0)
+    top_k: int = field(0, low=0)
     seed: str = "0"
 
     def __post_init__(self) -> None:
-        if self.num_samples < 1:
-            raise ValueError(
-                f"num_samples must be at least 1. Received: {self.num_samples}"
-            )
-        if self.temperature < 0:
-            raise ValueError(
-                f"temperature must not be below 0. Received: {self.temperature}"
-            )
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1]. Received: {self.top_p}")
-        if self.top_k < 0:
-            raise ValueError(
-                f"top_k must not be below 0. Received: {self.top_k}"
-            )
+        check(self)
 
     @property
     def rounds(self) -> int:
@@ -218,7 +209,7 @@ class SamplingEngine:
             [token_ids[prompt] for prompt in group.prompts],
             lambda samples: self._uniforms(group, samples, sampling, keys),
             (sampling.temperature or 1.0, sampling.top_p),
-            batching.stages(self.max_new_tokens),
+            padding.stages(self.max_new_tokens),
         )
         for prompt, sample, tokens, log_prob in run:
             yield prompt, sample, self._generation(tokens, log_prob)
@@ -229,7 +220,7 @@ class SamplingEngine:
         found = np.zeros((group.size, len(samples), *shape), "float32")
         for line, prompt in enumerate(group.prompts):
             for column, sample in enumerate(samples):
-                random = generator(sampling.seed, keys[prompt], sample)
+                random = seeds.generator(sampling.seed, keys[prompt], sample)
                 found[line, column] = random.random(shape, dtype="float32")
         return found
 
@@ -244,7 +235,9 @@ class SamplingEngine:
 
     def _stock(self, token_ids, sampling, keys):
         for prompt, ids in enumerate(token_ids):
-            seed = generator(sampling.seed, keys[prompt], 0).integers(2**31)
+            seed = seeds.generator(sampling.seed, keys[prompt], 0).integers(
+                2**31
+            )
             rows = stock.generate(
                 self.causal_lm,
                 ids,
@@ -255,12 +248,3 @@ class SamplingEngine:
             )
             for sample, (tokens, log_prob) in enumerate(rows):
                 yield prompt, sample, self._generation(tokens, log_prob)
-
-
-def generator(seed: str, key: str, sample: int) -> np.random.Generator:
-    """NumPy's counter-based generator of one sample's random numbers."""
-    name = f"{seed}/{key}/{sample}".encode("utf-8", "surrogatepass")
-    digest = hashlib.blake2b(name, digest_size=16).digest()
-    return np.random.Generator(
-        np.random.Philox(key=int.from_bytes(digest, "little"))
-    )

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_restpg.model.batching import Group, least, read_together
+from keras_restpg.model.batching import Group, read_together
 from keras_restpg.model.decode import Decoder, State, grown
+from keras_restpg.model.padding import grid, least_quarter
 
 
 class GroupRun:
@@ -73,11 +74,7 @@ class GroupRun:
     def _read(self, token_ids):
         """The prompts' prefix, what comes next, and their lengths."""
         shape = (self.group.size, self.group.length)
-        ids = np.zeros(shape, "int32")
-        lengths = np.ones(shape[0], "int32")
-        for row, prompt in enumerate(token_ids):
-            ids[row, : len(prompt)] = prompt
-            lengths[row] = len(prompt)
+        ids, lengths = grid(token_ids, shape[:1], shape[1])
         # Few prompts at once, whose activations are small.
         step = read_together(*shape)
         parts = [
@@ -200,7 +197,7 @@ class Rows:
         counts = live.sum(axis=1)
         lines = np.flatnonzero(counts)
         height, width = (
-            least(size, needed)
+            least_quarter(size, needed)
             for size, needed in zip(
                 self.real.shape, (len(lines), counts.max()), strict=True
             )

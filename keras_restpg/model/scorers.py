@@ -20,6 +20,7 @@ from keras import ops
 
 from keras_restpg import backend
 from keras_restpg.model import prefix
+from keras_restpg.model.padding import grid, padded
 
 
 class SharedScorer:
@@ -81,8 +82,8 @@ class SharedScorer:
         shared = [self._shared_length(group) for group in groups]
         shapes = collections.defaultdict(list)
         for i, group in enumerate(groups):
-            rows = min(self.rows, 2 ** (len(group) - 1).bit_length())
-            shapes[rows, bucket(shared[i], coarse=True)].append(i)
+            rows = padded(len(group), 1, 1, parts=1, limit=self.rows)
+            shapes[rows, padded(shared[i], 32, 32)].append(i)
         tables: list[Any] = [None] * len(groups)
         for (rows, length), members in shapes.items():
             size = max(1, min(self.rows // rows, self.max_tokens // length))
@@ -105,10 +106,10 @@ class SharedScorer:
     def _batch(self, groups, shared, shape):
         """The tables of up to P groups, R rows of each at a time."""
         prompts, rows, length = shape
-        starts = _filled((prompts,), enumerate(shared))
+        starts = np.array(shared + [0] * (prompts - len(shared)), "int32")
         heads = [group[0][:n] for group, n in zip(groups, shared, strict=True)]
         memory = self._read(
-            *map(ops.convert_to_tensor, _grid(heads, (prompts,), length))
+            *map(ops.convert_to_tensor, grid(heads, (prompts,), length))
         )
         # Longest first, so that rows computed together are of like length.
         orders = [
@@ -128,8 +129,8 @@ class SharedScorer:
         return [np.stack(table) for table in tables]
 
     def _chunk(self, memory, tails, shape, starts):
-        length = bucket(max(map(len, tails.values())))
-        token_ids, lengths = _grid(tails, shape, length)
+        length = padded(max(map(len, tails.values())), 32, 32, 4)
+        token_ids, lengths = grid(tails, shape, length)
         arrays = map(ops.convert_to_tensor, (token_ids, lengths, starts))
         return ops.convert_to_numpy(self._ask(memory, *arrays))
 
@@ -181,8 +182,9 @@ class StockScorer:
         for begin in range(0, len(flat), self.rows):
             batch = flat[begin : begin + self.rows]
             tokens = [groups[g][i] for g, i in batch]
-            grid = _grid(tokens, (self.rows,), bucket(len(tokens[-1])))
-            found = self._ask(*map(ops.convert_to_tensor, grid))
+            length = padded(len(tokens[-1]), 32, 32, 4)
+            arrays = grid(tokens, (self.rows,), length)
+            found = self._ask(*map(ops.convert_to_tensor, arrays))
             found = ops.convert_to_numpy(found)
             for (g, i), table in zip(batch, found, strict=False):
                 tables[g][i] = table
@@ -192,37 +194,6 @@ class StockScorer:
 def common_length(sequences: Sequence[Sequence[int]]) -> int:
     """How many first tokens all `sequences` (lists of int) share."""
     return len(os.path.commonprefix([list(each) for each in sequences]))
-
-
-def bucket(length: int, coarse: bool = False) -> int:
-    """The padded length: at most a quarter, coarse a half, above `length`."""
-    step = 32
-    while step * (4 if coarse else 8) < length:
-        step *= 2
-    return -(-length // step) * step
-
-
-def _grid(rows, shape, length):
-    """Padded token ids (*shape, length) and lengths `shape`, int32.
-
-    Args:
-        rows: list of sequences, or dict from place in `shape` to sequence.
-    """
-    items = rows.items() if isinstance(rows, dict) else enumerate(rows)
-    token_ids = np.zeros((*shape, length), "int32")
-    # Places without a sequence count as one token, so that none is empty.
-    lengths = np.ones(shape, "int32")
-    for place, tokens in items:
-        token_ids[place][: len(tokens)] = tokens
-        lengths[place] = len(tokens)
-    return token_ids, lengths
-
-
-def _filled(shape, items):
-    array = np.zeros(shape, "int32")
-    for place, value in items:
-        array[place] = value
-    return array
 
 
 def _padded(token_ids, lengths, start):

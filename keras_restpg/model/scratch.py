@@ -13,18 +13,8 @@ import keras_hub
 import sentencepiece
 
 from keras_restpg.errors import InputError
+from keras_restpg.model.text import GEMMA_PIECES
 
-# As in Gemma's vocabulary.
-_IDS = {
-    "pad_id": 0,
-    "eos_id": 1,
-    "bos_id": 2,
-    "unk_id": 3,
-    "pad_piece": "<pad>",
-    "eos_piece": "<eos>",
-    "bos_piece": "<bos>",
-    "unk_piece": "<unk>",
-}
 _SYMBOLS = ("<start_of_turn>", "<end_of_turn>", "\n")
 # Bytes of a text that the vocabulary's training takes as one line.
 _LINE = 4000
@@ -60,7 +50,7 @@ def make_vocabulary(texts: Iterable[str], size: int) -> bytes:
             user_defined_symbols=list(_SYMBOLS),
             num_threads=1,
             minloglevel=2,
-            **_IDS,
+            **GEMMA_PIECES,
         )
     except RuntimeError as error:
         raise InputError(

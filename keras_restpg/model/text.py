@@ -15,6 +15,18 @@ from typing import Any
 
 import sentencepiece
 
+# The control pieces of a vocabulary, as SentencePiece's trainer takes them.
+GEMMA_PIECES = {
+    "pad_id": 0,
+    "eos_id": 1,
+    "bos_id": 2,
+    "unk_id": 3,
+    "pad_piece": "<pad>",
+    "eos_piece": "<eos>",
+    "bos_piece": "<bos>",
+    "unk_piece": "<unk>",
+}
+
 # Beside the tokenizer's own special tokens: the control symbols of known
 # vocabularies. Gemma's HTML tags are not among them: they are text.
 CONTROL = re.compile(

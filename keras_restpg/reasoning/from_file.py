@@ -28,27 +28,15 @@ def load_reasoning(path, examples):
             unknown, an example without reasoning; the message has file, line
             and field.
     """
-    by_id = {example.id: example for example in examples}
-    found = {}
-    for where, row in reading.objects(path):
-        key, text = _parse(row, where)
-        if key not in by_id:
-            raise InputError(
-                f"{where}: there is no example with the id {key!r}"
-            )
-        if key in found:
-            raise InputError(f"{where}: {key!r} was there before")
-        example = by_id[key]
-        copied = copied_share(text, example, example.documents)
-        found[key] = Reasoning(key, text, copied)
-    missing = [key for key in by_id if key not in found]
-    if missing:
-        raise InputError(
-            f"{path} has no reasoning for {len(missing)} of {len(by_id)} "
-            f"examples, first {missing[0]!r}. Add a line for each, or leave "
-            "these examples out"
-        )
-    return [found[key] for key in by_id]
+    rows = (
+        (where, *_parse(row, where)) for where, row in reading.objects(path)
+    )
+    wanted = {example.id: example for example in examples}
+    texts = reading.by_id(rows, path, wanted)
+    return [
+        Reasoning(key, texts[key], copied_share(texts[key], e, e.documents))
+        for key, e in wanted.items()
+    ]
 
 
 def _parse(row, where):

@@ -1,8 +1,7 @@
 """The interface of retrieval, R(x, P, k) of §2, and two simple ones."""
 
-import hashlib
-
 from keras_restpg.data import dates
+from keras_restpg.seeds import draw
 
 
 class Retriever:
@@ -100,13 +99,8 @@ class Random(Retriever):
         self.seed = seed
 
     def rank(self, query, documents, k):
-        def draw(index):
-            name = f"{self.seed}/{index}/{query}"
-            return hashlib.sha256(
-                name.encode("utf-8", "surrogatepass")
-            ).digest()
-
-        return sorted(range(len(documents)), key=draw)[:k]
+        order = range(len(documents))
+        return sorted(order, key=lambda i: draw(self.seed, i, query))[:k]
 
     def get_config(self):
         return {"seed": self.seed}

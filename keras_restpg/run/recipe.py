@@ -7,29 +7,21 @@ Deviation: `sampling.top_p`, which the paper leaves open, is 0.95.
 
 import dataclasses
 import json
-import math
-import re
-import reprlib
 import tomllib
-import typing
 
+from keras_restpg import settings
+from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
-from keras_restpg.settings import Settings, requirement, setting
+from keras_restpg.settings import Settings, setting
+from keras_restpg.tables import flat
 
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
-
-# No path holds a null character, and UTF-8 no lone surrogate.
-_PLAIN = re.compile(r"[^\0\ud800-\udfff]*")
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 200
 
 
 def _of(name):
     """A field that is one of `Settings`, with its default and range."""
-    field = next(f for f in dataclasses.fields(Settings) if f.name == name)
-    return dataclasses.field(
-        default=field.default, metadata={**field.metadata, "of": name}
-    )
+    (found,) = (f for f in dataclasses.fields(Settings) if f.name == name)
+    return dataclasses.field(default=found.default, metadata=found.metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,16 +106,6 @@ class Reasoning:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampling:
-    num_samples: int = _of("num_samples")
-    temperature: float = _of("temperature")
-    top_p: float = _of("top_p")
-    max_prompt_tokens: int = _of("max_prompt_tokens")
-    max_new_tokens: int = _of("max_new_tokens")
-    memory_mib: int = _of("memory_mib")
-
-
-@dataclasses.dataclass(frozen=True)
 class Reward:
     kind: str = setting(
         "judge",
@@ -148,15 +130,6 @@ class Reward:
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
-    tau: float = _of("tau")
-    first_samples: int = _of("first_samples")
-    max_per_input: int = _of("max_per_input")
-    on_empty: str = _of("on_empty")
-    max_unjudged: float = _of("max_unjudged")
-
-
-@dataclasses.dataclass(frozen=True)
 class Optimizer:
     learning_rate: float = setting(5e-6, "peak learning rate", low=0.0)
     warmup_steps: int = setting(250, "steps of linear warm-up", low=0)
@@ -168,19 +141,13 @@ class Optimizer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    start: str = _of("start")
-    steps: int = _of("steps")
-    batch_size: int = _of("batch_size")
+class Training(settings.Training):
     normalization: str = setting(
         "tokens",
         "what the weighted loss is divided by",
         choices=("tokens", "sequence", "weight"),
     )
     recompute: bool = setting(False, "compute activations anew: less memory")
-    micro_batch_tokens: int = _of("micro_batch_tokens")
-    save_every: int = _of("save_every")
-    max_skipped: int = _of("max_skipped")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,9 +168,9 @@ class Recipe:
     model: Model = Model()
     retrieval: Retrieval = Retrieval()
     reasoning: Reasoning = Reasoning()
-    sampling: Sampling = Sampling()
+    sampling: settings.Sampling = settings.Sampling()
     reward: Reward = Reward()
-    selection: Selection = Selection()
+    selection: settings.Selection = settings.Selection()
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
@@ -221,16 +188,16 @@ class Recipe:
     @property
     def settings(self):
         """What Algorithm 1 reads of the recipe, `Settings`."""
-        values = {"iterations": self.rounds, "seed": self.seed}
-        for section in dataclasses.fields(self):
-            part = getattr(self, section.name)
-            if dataclasses.is_dataclass(part):
-                values |= {
-                    field.metadata["of"]: getattr(part, field.name)
-                    for field in dataclasses.fields(part)
-                    if "of" in field.metadata
-                }
-        return Settings(**values)
+        values = vars(self.evaluation) | {
+            "inference_temperature": self.evaluation.temperature,
+            "iterations": self.rounds,
+            "seed": self.seed,
+            "k": self.retrieval.k,
+        }
+        for part in (self.sampling, self.selection, self.training):
+            values |= vars(part)
+        names = [field.name for field in dataclasses.fields(Settings)]
+        return Settings(**{name: values[name] for name in names})
 
     def to_toml(self, handed_in=()):
         """The recipe as commented TOML.
@@ -263,7 +230,7 @@ class Recipe:
             InputError: an assignment without `=`, an unknown setting or a
                 value that is not accepted.
         """
-        tree = to_dict(self)
+        tree = dataclasses.asdict(self)
         for assignment in assignments:
             name, equals, text = assignment.partition("=")
             if not equals:
@@ -282,7 +249,7 @@ class Recipe:
 
     def difference(self, other):
         """Names of the settings in which two recipes differ."""
-        ours, theirs = _flat(to_dict(self)), _flat(to_dict(other))
+        ours, theirs = (flat(dataclasses.asdict(r)) for r in (self, other))
         return [name for name in ours if ours[name] != theirs.get(name)]
 
 
@@ -314,21 +281,6 @@ def _value(text, old):
     return value
 
 
-def _flat(tree, prefix=""):
-    flat = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def to_dict(recipe):
-    """The recipe as nested dicts."""
-    return dataclasses.asdict(recipe)
-
-
 def load(path):
     """The recipe in a TOML file.
 
@@ -349,7 +301,10 @@ def loads(data, where):
         tree = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not TOML: {error}") from None
-    return from_dict(tree)
+    try:
+        return from_dict(tree)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
 
 
 def of_run(run):
@@ -370,65 +325,4 @@ def from_dict(tree):
     Raises:
         InputError: an unknown setting or a value that is not accepted.
     """
-    return _build(Recipe, tree, "")
-
-
-def _build(cls, tree, prefix):
-    if not isinstance(tree, dict):
-        raise InputError(
-            f"{prefix[:-1]} must be a section. Received: {_shown(tree)}"
-        )
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for name, value in tree.items():
-        if name not in fields:
-            raise InputError(
-                f"There is no setting {_shown(f'{prefix}{name}')}. In its "
-                f"place are known: {', '.join(fields)}"
-            )
-        if dataclasses.is_dataclass(hints[name]):
-            values[name] = _build(hints[name], value, f"{prefix}{name}.")
-        else:
-            values[name] = _checked(
-                hints[name], fields[name].metadata, prefix + name, value
-            )
-    return cls(**values)
-
-
-def _checked(hint, rule, name, given):
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)[0]
-        if not isinstance(given, list | tuple):
-            raise InputError(
-                f"{name} must be a list. Received: {_shown(given)}"
-            )
-        return tuple(_checked(inner, {}, name, item) for item in given)
-    value = _as_float(given) if hint is float else given
-    must = _must(hint, rule, value)
-    if must:
-        raise InputError(f"{name} must be {must}. Received: {_shown(given)}")
-    return value
-
-
-def _as_float(value):
-    try:
-        return float(value) if type(value) is int else value
-    except OverflowError:
-        return math.inf
-
-
-def _must(hint, rule, value):
-    """What a setting must be where `value` is not it, else None."""
-    must = requirement(hint, rule, value)
-    if must is None and hint is str and not _PLAIN.fullmatch(value):
-        return "text without null characters or lone surrogates"
-    return must
-
-
-def _shown(value):
-    """A value in a message: short, whatever it is."""
-    try:
-        return _REPR.repr(value)
-    except ValueError:  # Python prints no number of so many digits.
-        return "a number of very many digits"
+    return decode(Recipe, tree, "")

@@ -7,16 +7,22 @@ needs no new sampling; the two are joined by example and number, never by
 their places in files.
 """
 
+import dataclasses
 import itertools
+from typing import Any
 
 from keras_restpg.errors import InputError
-from keras_restpg.records import NO_JUDGEMENT, Sample, ScoredSample
+from keras_restpg.progress import Progress
+from keras_restpg.records import NO_JUDGEMENT, Example, Sample, ScoredSample
 from keras_restpg.rewards.scoring import score_samples
+from keras_restpg.settings import Settings
+from keras_restpg.store.shards import parts
 
 # Samples of a shard, about: what is lost where a run is killed.
 SHARD = 2048
 
 
+@dataclasses.dataclass
 class Outputs:
     """Samples of a model for examples, with their rewards.
 
@@ -31,19 +37,18 @@ class Outputs:
         progress: a `Progress`.
     """
 
-    def __init__(
-        self, engine, examples, prompts, reward, reasoning, settings, progress
-    ):
-        self.engine = engine
-        self.examples = examples
-        self.prompts = prompts
-        self.reward = reward
-        self.reasoning = reasoning
-        self.settings = settings
-        self.progress = progress
-        self._by_id = {example.id: example for example in examples}
+    engine: Any
+    examples: list[Example]
+    prompts: list[str]
+    reward: Any
+    reasoning: bool
+    settings: Settings
+    progress: Progress
+
+    def __post_init__(self):
+        self._by_id = {example.id: example for example in self.examples}
         # Python sorts stably: equal lengths keep the examples' order.
-        pairs = zip(examples, prompts, strict=True)
+        pairs = zip(self.examples, self.prompts, strict=True)
         self._order = sorted(pairs, key=lambda pair: len(pair[1]))
 
     def scored(self, title, sampling, samples=None, scores=None, load=None):
@@ -68,9 +73,8 @@ class Outputs:
         size = max(1, SHARD // count)
         total = len(self.examples) * count
         with self.progress.stage(title, total, "samples") as line:
-            for first in range(0, len(self._order), size):
-                members = self._order[first : first + size]
-                key = f"{first // size:05d}"
+            for key, place in parts(len(self._order), size):
+                members = self._order[place]
                 wanted = [(e.id, i) for e, _ in members for i in range(count)]
                 part = _kept(samples, key, wanted)
                 # Scores of samples that are lost are not those of new ones.

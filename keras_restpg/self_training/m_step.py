@@ -1,13 +1,18 @@
 """The M-step: which weights, a new optimizer, new data (§3.2, lines 10, 11)."""
 
-import hashlib
+import dataclasses
+from typing import Any
 
 from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.identity import describe_model
-from keras_restpg.store.checkpoints import host
+from keras_restpg.model.text import Codec
+from keras_restpg.seeds import draw
+from keras_restpg.settings import Settings
+from keras_restpg.store.checkpoints import Checkpoints, host
 from keras_restpg.store.run_directory import fit_into
+from keras_restpg.store.stage import Stage
 from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
 from keras_restpg.training.optimizer import initial_state
@@ -78,6 +83,7 @@ class Base:
         return arrays
 
 
+@dataclasses.dataclass
 class Trainer:
     """Sets a model up for each training of Algorithm 1.
 
@@ -93,14 +99,13 @@ class Trainer:
         batches: the `Batches` of the training; None before the first.
     """
 
-    def __init__(self, model, codec, settings, stages, checkpoints):
-        self.model = model
-        self.codec = codec
-        self.settings = settings
-        self.stages = stages
-        self.checkpoints = checkpoints
-        self.step = 0
-        self.batches = None
+    model: Any
+    codec: Codec
+    settings: Settings
+    stages: list[Stage]
+    checkpoints: Checkpoints
+    step: int = 0
+    batches: Any = None
 
     def begin(self, m_step):
         """Line 10: the weights it starts from; then as `go_on`."""
@@ -139,6 +144,7 @@ class Trainer:
 
     def _batches(self, m_step):
         settings = self.settings
+        name = self.stages[m_step.number].name
         tokens = tokenize(
             m_step.data,
             self.codec,
@@ -149,10 +155,5 @@ class Trainer:
             tokens,
             settings.batch_size,
             settings.micro_batch_tokens,
-            _seed(settings.seed, self.stages[m_step.number].name),
+            int.from_bytes(draw(settings.seed, name)[:4], "little"),
         )
-
-
-def _seed(seed, name):
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return int.from_bytes(digest[:4], "little")

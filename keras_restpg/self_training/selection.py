@@ -6,9 +6,8 @@ example and the sample's number alone, so the outcome is the same however
 the work was split or ordered.
 """
 
-import hashlib
-
 from keras_restpg import prompts
+from keras_restpg.seeds import draw
 
 
 def select(scored, tau=1.0, limit=10, seed=0):
@@ -34,7 +33,12 @@ def select(scored, tau=1.0, limit=10, seed=0):
     for group in by_example(scored).values():
         passed = [each for each in group if passes(each, tau)]
         unique = drop_duplicates(passed)
-        unique.sort(key=lambda each: (-each.score.reward, _draw(each, seed)))
+        unique.sort(
+            key=lambda each: (
+                -each.score.reward,
+                draw(seed, each.sample.index, each.sample.example_id),
+            )
+        )
         kept.extend(unique[:limit])
     return kept
 
@@ -97,9 +101,3 @@ def drop_duplicates(scored):
 def content(sample):
     """What makes two samples of an example duplicates."""
     return prompts.split_output(sample.text) or sample.text.strip()
-
-
-def _draw(scored, seed):
-    sample = scored.sample
-    name = f"{seed}/{sample.index}/{sample.example_id}"
-    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()

@@ -4,17 +4,25 @@
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
-from keras_restpg.records import ALL, Reasoning
+from keras_restpg.records import ALL, Document, Reasoning
 from keras_restpg.self_training import examples as training_data
 from keras_restpg.self_training.diagnostics import diagnose
+from keras_restpg.self_training.e_step import Outputs
+from keras_restpg.settings import Settings
+from keras_restpg.store.run_directory import RunDirectory
+from keras_restpg.store.shards import parts
+from keras_restpg.store.stage import Stage
 
 # Examples whose reasoning makes a shard.
 _TAUGHT = 64
 
 
+@dataclasses.dataclass
 class Steps:
     """Reasoning, supervised data, sampling and what is learned from it.
 
@@ -31,27 +39,15 @@ class Steps:
         load: called with a `Stage`: puts its best weights into the model.
     """
 
-    def __init__(
-        self,
-        outputs,
-        documents,
-        teacher,
-        settings,
-        run,
-        stages,
-        taught,
-        reward,
-        load,
-    ):
-        self.outputs = outputs
-        self.documents = documents
-        self.teacher = teacher
-        self.settings = settings
-        self.run = run
-        self.stages = stages
-        self.taught = taught
-        self.reward = reward
-        self.load = load
+    outputs: Outputs
+    documents: list[tuple[Document, ...]]
+    teacher: Any
+    settings: Settings
+    run: RunDirectory
+    stages: list[Stage]
+    taught: dict[str, Any]
+    reward: Any
+    load: Callable[[Stage], None]
 
     def reasoning(self):
         """Lines 1 to 3: list of `Reasoning`, or None."""
@@ -67,9 +63,7 @@ class Steps:
         found = []
         progress = self.outputs.progress
         with progress.stage("reasoning", len(examples), "examples") as line:
-            for first in range(0, len(examples), _TAUGHT):
-                part = slice(first, first + _TAUGHT)
-                key = f"{first // _TAUGHT:05d}"
+            for key, part in parts(len(examples), _TAUGHT):
                 made = self._known(shards, key, examples[part])
                 fresh = made is None
                 if fresh:

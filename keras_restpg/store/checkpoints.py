@@ -63,11 +63,11 @@ class Checkpoints:
         if score is not None and (top is None or score > top):
             top = float(score)
             best[name] = _other(best.get(name), stage, "best")
-            weights[best[name]] = self.run.save_arrays(
-                best[name], host(model.trainable_variables)
+            weights[best[name]] = self._save(
+                best[name], model.trainable_variables
             )
         last = _other(last, stage, "last")
-        weights[last] = self.run.save_arrays(last, host(_all(model)))
+        weights[last] = self._save(last, _all(model))
         stages = self.stages[: self.stages.index(stage) + 1]
         best = {s.name: best[s.name] for s in stages if s.name in best}
         named = {last, *best.values()}
@@ -85,6 +85,9 @@ class Checkpoints:
             },
         )
         self._remove({old.get("last"), old.get("best", {}).get(name)})
+
+    def _save(self, name, variables):
+        return self.run.save_arrays(name, host(variables), noted=False)
 
     def sweep(self):
         """Removes what a kill left: weights that `state.json` does not name."""
@@ -104,7 +107,6 @@ class Checkpoints:
         kept = {None, state.get("last"), *state.get("best", {}).values()}
         for name in names - kept:
             self.run.files.remove(name)
-            self.run.files.remove(f"{name}.sha256")
 
     def load_last(self, model):
         """The weights and optimizer after the last whole epoch.

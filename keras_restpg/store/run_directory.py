@@ -177,7 +177,7 @@ class RunDirectory:
         fit_into(model.weights, arrays, f"{self.files.url}/{name}")
         return True
 
-    def save_arrays(self, name, arrays):
+    def save_arrays(self, name, arrays, noted=True):
         """Saves NumPy arrays in order, compared after saving.
 
         Unlike Keras' own weights files these leave LoRA's factors apart from
@@ -186,11 +186,12 @@ class RunDirectory:
         Args:
             name: of the file.
             arrays: iterable of arrays; bfloat16 among them is fine.
+            noted: as for `save_bytes`.
 
         Returns:
             The checksum of its bytes.
         """
-        return self.save_bytes(name, safetensors.to_bytes(arrays))
+        return self.save_bytes(name, safetensors.to_bytes(arrays), noted)
 
     def load_arrays(self, name, checksum=None):
         """The list that `save_arrays` saved, None where it is not sound.
@@ -203,8 +204,14 @@ class RunDirectory:
         data = self.load_bytes(name, checksum)
         return None if data is None else safetensors.from_bytes(data)
 
-    def save_bytes(self, name, data):
-        """Saves bytes, compared after saving, with their checksum beside.
+    def save_bytes(self, name, data, noted=True):
+        """Saves bytes, compared after saving.
+
+        Args:
+            name: of the file.
+            data: bytes.
+            noted: whether their checksum is written beside them; False where
+                the caller keeps it.
 
         Returns:
             The checksum, which is of the bytes and of the place: a file of
@@ -217,7 +224,8 @@ class RunDirectory:
         self.files.write(name, data)
         if self._checksum(name, self.files.read(name) or b"") != checksum:
             raise InputError(f"{self.files.url}/{name} was not saved soundly.")
-        self.files.write(f"{name}.sha256", checksum.encode())
+        if noted:
+            self.files.write(f"{name}.sha256", checksum.encode())
         return checksum
 
     def load_bytes(self, name, checksum=None):

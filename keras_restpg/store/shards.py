@@ -10,12 +10,29 @@ of another stage or run, is named in a warning and made anew; the others are
 kept.
 """
 
+import dataclasses
 import json
 import warnings
 
+from keras_restpg.decoding import decode, field
 from keras_restpg.errors import InputError
-from keras_restpg.records import Score, from_json, to_json
+from keras_restpg.records import Score
 from keras_restpg.store.files import digest
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A line of a manifest."""
+
+    shard: str
+    sha256: str
+    rows: int = field(low=0)
+
+
+def parts(count, size):
+    """`(key, slice)` of each shard of `count` things, `size` in each."""
+    for first in range(0, count, size):
+        yield f"{first // size:05d}", slice(first, first + size)
 
 
 class Shards:
@@ -44,7 +61,7 @@ class Shards:
     @property
     def rows(self):
         """Records in all of them."""
-        return sum(entry["rows"] for entry in self._manifest.values())
+        return sum(entry.rows for entry in self._manifest.values())
 
     def keys(self):
         """The shards that are there, a list."""
@@ -59,7 +76,7 @@ class Shards:
         data = self.files.read(name)
         if data is None:
             return self.lost(key, "is missing")
-        if self._digest(key, data) != entry["sha256"]:
+        if self._digest(key, data) != entry.sha256:
             return self.lost(key, "is damaged or not of this stage")
         try:
             records = [
@@ -67,7 +84,7 @@ class Shards:
             ]
         except (ValueError, RecursionError, OverflowError):
             return self.lost(key, f"does not hold {self.cls.__name__} records")
-        if len(records) != entry["rows"]:
+        if len(records) != entry.rows:
             return self.lost(key, f"does not have {entry['rows']} rows")
         return records
 
@@ -82,21 +99,23 @@ class Shards:
             self._line(key, record) + "\n" for record in records
         ).encode()
         checksum = self._digest(key, data)
-        entry = {"shard": key, "sha256": checksum, "rows": len(records)}
+        entry = _Entry(key, checksum, len(records))
         self.files.write(self._name(key), data)
-        self.files.append(self._name(), json.dumps(entry).encode())
+        self.files.append(
+            self._name(), json.dumps(dataclasses.asdict(entry)).encode()
+        )
         self._manifest[key] = entry
 
     def _digest(self, key, data):
         return digest(data, self.folder, self.fingerprint, key)
 
     def _record(self, line):
-        return from_json(self.cls, json.loads(line, parse_constant=_refuse))
+        return decode(self.cls, json.loads(line, parse_constant=_refuse))
 
     def _line(self, key, record):
         try:
             _check_reward(record)
-            return json.dumps(to_json(record), allow_nan=False)
+            return json.dumps(dataclasses.asdict(record), allow_nan=False)
         except ValueError as error:
             raise InputError(
                 f"{self.files.url}/{self._name(key)} can't hold a "
@@ -120,27 +139,16 @@ class Shards:
         data = self.files.read(self._name()) or b""
         entries = {}
         for number, line in enumerate(data.split(b"\n")[:-1], 1):
-            entry = _entry(line)
-            if entry is None:
+            where = f"{self.files.url}/{self._name()}, line {number}"
+            try:
+                entry = decode(_Entry, json.loads(line))
+            except (ValueError, RecursionError):
                 raise InputError(
-                    f"{self.files.url}/{self._name()}, line {number}: not a "
-                    "line of a manifest. Restore the file, or remove it to "
-                    "make this stage's shards anew."
-                )
-            entries[entry["shard"]] = entry
+                    f"{where}: not a line of a manifest. Restore the file, or "
+                    "remove it to make this stage's shards anew."
+                ) from None
+            entries[entry.shard] = entry
         return entries
-
-
-def _entry(line):
-    try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    kinds = {"shard": str, "sha256": str, "rows": int}
-    if not isinstance(entry, dict) or set(entry) != set(kinds):
-        return None
-    sound = all(type(entry[name]) is kind for name, kind in kinds.items())
-    return entry if sound and 0 <= entry["rows"] < 2**63 else None
 
 
 def _check_reward(record):

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from keras_restpg import seeds
+from keras_restpg.model.padding import grid, padded
 from keras_restpg.training.features import Tokens
 
 # (M, P, L, K, T).
@@ -84,7 +86,7 @@ class Batches:
         return arrays(*self._epoch[1][index])
 
     def _order(self, epoch: int) -> list[tuple[Size, list[Tokens]]]:
-        rng = np.random.default_rng([self.seed, epoch])
+        rng = seeds.generator(self.seed, epoch)
         batches = []
         for size, members in self.groups:
             order = rng.permutation(len(members))
@@ -104,20 +106,28 @@ def arrays(size: Size, items: Sequence[Tokens]) -> dict[str, np.ndarray]:
     """
     micros, prompts, length, width, places = size
     count = micros * prompts
-    batch = {
-        "prompt_ids": np.zeros((count, length), "int32"),
-        "prompt_lengths": np.ones(count, "int32"),
-        "response_ids": np.zeros((count, width, places), "int32"),
-        "response_lengths": np.zeros((count, width), "int32"),
-        "rewards": np.zeros((count, width), "float32"),
+    prompt_ids, prompt_lengths = grid(
+        [item.prompt for item in items], (count,), length
+    )
+    outputs = {
+        (line, column): output
+        for line, item in enumerate(items)
+        for column, output in enumerate(item.outputs)
     }
+    # What isn't there has no token: it trains nothing.
+    response_ids, response_lengths = grid(
+        outputs, (count, width), places, empty=0
+    )
+    rewards = np.zeros((count, width), "float32")
     for line, item in enumerate(items):
-        batch["prompt_ids"][line, : len(item.prompt)] = item.prompt
-        batch["prompt_lengths"][line] = len(item.prompt)
-        for column, output in enumerate(item.outputs):
-            batch["response_ids"][line, column, : len(output)] = output
-            batch["response_lengths"][line, column] = len(output)
-        batch["rewards"][line, : len(item.rewards)] = item.rewards
+        rewards[line, : len(item.rewards)] = item.rewards
+    batch = {
+        "prompt_ids": prompt_ids,
+        "prompt_lengths": prompt_lengths,
+        "response_ids": response_ids,
+        "response_lengths": response_lengths,
+        "rewards": rewards,
+    }
     return {
         name: array.reshape(micros, prompts, *array.shape[1:])
         for name, array in batch.items()
@@ -188,22 +198,12 @@ def _lengths(item: Tokens) -> tuple[int, int]:
 def _shape(item: Tokens, longest: np.ndarray) -> tuple[int, int, int]:
     """The smallest of the few shapes (L, K, T) that holds an example."""
     width = next(w for w in _WIDTHS if w >= len(item.outputs))
-    length, places = map(_step, _lengths(item), longest.tolist())
+    # 16, 24, 32, 48, …, the last at the longest there is, rounded up to 64s.
+    length, places = (
+        padded(count, least=16, step=8, limit=-(-most // 64) * 64)
+        for count, most in zip(_lengths(item), longest.tolist(), strict=True)
+    )
     return length, width, places
-
-
-def _step(length: int, longest: int) -> int:
-    """The next of 16, 24, 32, 48, 64, 96, …: at most a third is padding.
-
-    The last step ends at the longest there is, rounded up to 64s.
-    """
-    base = 16
-    while base < length:
-        if base + base // 2 >= length:
-            base += base // 2
-            break
-        base *= 2
-    return min(base, -(-longest // 64) * 64)
 
 
 def _joined(table, batch_size, limit):

@@ -275,6 +275,14 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
         return self.causal_lm(inputs)
 
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = self.drawing(self.train_step)
+
+    def make_test_function(self, force=False):
+        if self.test_function is None or force:
+            self.test_function = self.drawing(self.test_step)
+
     def draw(self, data):
         """The batch that `fit` hands over, or that its ticket stands for."""
         batch = data[0] if isinstance(data, tuple | list) else data
@@ -353,7 +361,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         for name, value in values.items():
             value = ops.where(ops.isfinite(value), value, 0.0)
             self.trackers[name].update_state(value, sample_weight=good)
-        return {name: m.result() for name, m in self.trackers.items()}
+        # An evaluation has no gradients, and skips nothing.
+        names = values if norm is None else self.trackers
+        return {name: self.trackers[name].result() for name in names}
 
 
 class _InARow(keras.metrics.Metric):

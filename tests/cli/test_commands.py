@@ -91,7 +91,7 @@ sys.exit("Keras was imported" if "keras" in sys.modules else code)
     ("arguments", "message"),
     [
         (["run", "none.toml"], "none.toml: No such file"),
-        (["run", "empty.toml", "--set", "trainin.steps=3"], "no setting"),
+        (["run", "empty.toml", "--set", "trainin.steps=3"], "no 'trainin'"),
         (["run", "empty.toml"], "data.folder is not set"),
         (["run", "empty.toml", "--set", "data.folder=no"], "no: there is no"),
         (
@@ -143,7 +143,7 @@ def test_what_is_wrong_is_said_without_loading_keras(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("trainin.steps=3", "no setting 'trainin'"),
+        ("trainin.steps=3", "no 'trainin'"),
         ("training.steps=0", "training.steps must be at least 1"),
         ("method=rlhf", "must be one of sft"),
         ("data.folder=", "data.folder is not set"),

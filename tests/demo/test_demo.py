@@ -31,6 +31,11 @@ def test_four_methods_are_run_and_told_of(tmp_path):
     for part in ("right bullets", "below τ", "the user wrote", "gain"):
         assert part in text
     assert text.count("prompt: ") == 3
+    # What was read is shown, best first.
+    for example in found._cases():
+        read = results[0].documents[example.id]
+        lines = [f"  document: {document.text}\n" for document in read]
+        assert f"prompt: {example.prompt}\n{''.join(lines)}  the user" in text
     assert "judge on held-out answers" in text
     page = (out / "report.html").read_text()
     assert "right bullets" in page and "Score" not in page[:100]

@@ -11,6 +11,7 @@ from keras_restpg.evaluation.judge_validation import (
     swap_profiles,
 )
 from keras_restpg.records import Document, Example
+from tests.evaluation.silent import Silent
 
 
 def length(example, answer):
@@ -80,6 +81,16 @@ def test_a_judges_tie_agrees_with_nobody(tmp_path):
     assert (found.compared, found.agreement) == (2, 0.5)
 
 
+def test_pairs_without_a_judgement_are_left_out_and_counted(tmp_path):
+    path = write_csv(
+        tmp_path / "c.csv",
+        ["x,y,aaaaaaaaaa,a,a", "x,y,aaaaaaaaaa,a!,b", "x,y,!,a!,b"],
+    )
+    found = agreement(path, Silent())
+    assert (found.pairs, found.unjudged, found.compared) == (3, 2, 1)
+    assert found.agreement == 1.0
+
+
 def examples(task="t", count=20):
     return [
         Example(f"{task}{i}", task, f"u{i}", "x", "y", (Document(f"of u{i}"),))
@@ -113,3 +124,20 @@ def test_a_judge_that_knows_users_falls_on_a_line():
         assert means == pytest.approx(line)
     assert found.slope == pytest.approx(-1.0)
     assert found.r_squared == pytest.approx(1.0)
+    assert found.unjudged == 0
+
+
+def test_examples_without_a_judgement_are_left_out_of_a_line():
+    def write(asked):
+        own = [e.documents[0].text == f"of {e.user}" for e in asked]
+        return [
+            "!" if mine and e.id in ("t0", "t1") else "a" * (5 if mine else 1)
+            for e, mine in zip(asked, own, strict=True)
+        ]
+
+    found = sensitivity(examples(), write, Silent())
+    assert found.unjudged == 2
+    assert found.means[0] == pytest.approx(0.5)
+    assert found.means[-1] == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="none of 20 examples"):
+        sensitivity(examples(), lambda asked: ["!"] * len(asked), Silent())

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from keras_restpg import prompts
@@ -7,6 +8,7 @@ from keras_restpg.data import load_longlamp
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.predictions import score_file
 from keras_restpg.records import Example
+from tests.evaluation.silent import Silent
 
 REFERENCES = [
     {"id": "1", "input": "x", "output": "the old garden gate"},
@@ -99,6 +101,20 @@ def test_only_the_final_answer_counts(tmp_path, references):
     assert scored.notes == ("1 of 2 outputs have no final answer and count 0.",)
 
 
+def test_what_the_judge_gave_no_score_is_left_out_and_told(
+    tmp_path, references
+):
+    rows = [{"id": "1", "output": "a gate."}, {"id": 2, "output": "Hm!"}]
+    path = write(tmp_path, {"golds": rows})
+    scored = score_file(path, references, reward=Silent())
+    assert [row["judge"] for row in scored.rows] == [0.7, None]
+    assert scored.rows[1]["unjudged"] == 'it said: "Hm!"'
+    assert scored.means["all"]["judge"] == 0.7
+    assert np.isnan(scored.means["topic"]["judge"])
+    (note,) = scored.notes
+    assert "gave 1 of 2 answers no score" in note and '"Hm!"' in note
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "json"])
 def test_references_are_longlamps_own_files(tmp_path, suffix):
     """Rows without ids have those that the loader makes."""
@@ -136,7 +152,7 @@ def test_a_task_does_not_take_the_place_of_the_totals(tmp_path):
 
 def test_every_reference_needs_a_prediction(tmp_path, references):
     path = write(tmp_path, {"golds": [{"id": "1", "output": "x"}]})
-    message = f"{path}: 1 of 2 references have no prediction, first '2'"
+    message = f"{path}: 1 of 2 examples are not in it, first '2'"
     with pytest.raises(InputError, match=message):
         score_file(path, references)
 
@@ -149,7 +165,7 @@ def test_every_reference_needs_a_prediction(tmp_path, references):
         ('{"golds": []}', "no predictions"),
         ('{"golds": [{"id": "1"}]}', "the field 'output' is missing"),
         ('{"golds": ["x"]}', "must hold objects"),
-        ('{"id": "9", "output": "x"}', "no reference has the id '9'"),
+        ('{"id": "9", "output": "x"}', "no example has the id '9'"),
         (
             '{"golds": [{"id": "1", "output": "x"}, '
             '{"id": "1", "output": ""}]}',

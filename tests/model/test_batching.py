@@ -2,7 +2,6 @@ import collections
 
 import hypothesis
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
 from keras_restpg.model import batching
@@ -68,10 +67,3 @@ def test_groups_shrink_through_few_shapes():
             rows, lines, columns = smaller
             ended = ended[lines[:, None], columns] | ~rows.real
     assert len(shapes) <= 12
-
-
-@pytest.mark.parametrize("limit", [16, 64, 100, 5120])
-def test_ladders_end_at_the_limit(limit):
-    assert batching.ladder(limit)[-1] == limit
-    assert batching.stages(limit)[-1] == limit
-    assert batching.ladder(limit) == sorted(batching.ladder(limit))

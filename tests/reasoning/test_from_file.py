@@ -25,7 +25,7 @@ def test_both_spellings_in_any_order(tmp_path):
         tmp_path,
         {"id": "f", "reasoning": "Sure:\none two three four five"},
         "",
-        records.to_json(records.Reasoning("e", "théâtre")),
+        dataclasses.asdict(records.Reasoning("e", "théâtre")),
     )
     found = load_reasoning(path, EXAMPLES)
     assert [r.example_id for r in found] == ["e", "f"]
@@ -67,9 +67,12 @@ def test_a_document_of_the_profile_is_no_leak(tmp_path):
         ([{"id": "e", "text": " "}], "line 1: needs the field 'text'"),
         ([{"id": "e", "text": "<eos>"}], "line 1: nothing is left"),
         ([{"id": "e", "text": "<think>hm</think>"}], "line 1: nothing is left"),
-        ([{"id": "z", "text": "a"}], "no example with the id 'z'"),
-        ([{"id": "e", "text": "a"}] * 2, "line 2: 'e' was there before"),
-        ([{"id": "e", "text": "a"}], "no reasoning for 1 of 2 .* 'f'"),
+        ([{"id": "z", "text": "a"}], "no example has the id 'z'"),
+        ([{"id": "e", "text": "a"}] * 2, "line 2: the id 'e' was there before"),
+        (
+            [{"id": "e", "text": "a"}],
+            "1 of 2 examples are not in it.*'f'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path, rows, message):

@@ -333,11 +333,3 @@ def test_from_a_preset_on_disk(tmp_path, small):
     found = [each.probabilities for each in loaded.judge(examples, answers)]
     expected = [each.probabilities for each in small.judge(examples, answers)]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-
-
-def test_buckets_waste_at_most_their_share():
-    lengths = range(33, 5000)
-    assert max(scorers.bucket(n) / n for n in lengths if n > 128) <= 1.25
-    assert len({scorers.bucket(n) for n in range(1, 6144)}) <= 32
-    assert len({scorers.bucket(n, coarse=True) for n in range(1, 6144)}) <= 16
-    assert all(scorers.bucket(n) >= n for n in lengths)

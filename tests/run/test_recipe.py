@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_restpg import decoding
 from keras_restpg.errors import InputError
 from keras_restpg.run import recipe
 
@@ -57,14 +58,17 @@ MANY = "1" + "0" * 5000
 @pytest.mark.parametrize(
     "assignment, message",
     [
-        ("training.step=1", "no setting 'training.step'"),
+        (
+            "training.step=1",
+            "no 'training.step'. In its place are known: start",
+        ),
         ("training.steps=0", "training.steps must be at least 1"),
         ("training.steps=1.5", "training.steps must be of type int"),
         ("training.steps=true", "training.steps must be of type int"),
         ("method=ppo", "method must be one of sft, sft-reasoning"),
         ("selection.tau=nan", "selection.tau must be from 0.0 to 1.0"),
         ("data.tasks=a", "data.tasks must be a list"),
-        ("training=1", "training must be a section"),
+        ("training=1", "training must hold named values"),
         ("seed.x=1", "seed has no settings in it"),
         ("seed", "name=value"),
         ("seed=1\nx=2", "seed must be of type int"),
@@ -127,7 +131,7 @@ def integers(rule):
 KINDS = {
     bool: lambda rule: st.booleans(),
     int: integers,
-    str: lambda rule: TEXT.filter(lambda text: recipe._PLAIN.fullmatch(text)),
+    str: lambda rule: TEXT.filter(lambda text: decoding._PLAIN.fullmatch(text)),
     float: lambda rule: st.floats(
         rule.get("low"),
         rule.get("high"),

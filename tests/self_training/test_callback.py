@@ -187,7 +187,7 @@ def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
     run = RunDirectory(folder)
     kinds = [line["kind"] for line in run.read_log("metrics.jsonl")]
     assert kinds.count("epoch") == 6 and kinds.count("expectation") == 2
-    best = run.load_arrays(best_of(folder)["iteration-2"])
+    best = best_arrays(run, "iteration-2")
     ours = host(model.trainable_variables)
     for mine, kept in zip(ours, best, strict=True):
         np.testing.assert_array_equal(mine, kept)
@@ -196,6 +196,13 @@ def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
 def best_of(folder):
     """The files of the best weights, by stage."""
     return json.loads((folder / "state.json").read_text())["best"]
+
+
+def best_arrays(run, stage):
+    """The best weights of a stage, with the checksum that `state.json` has."""
+    state = run.read_json("state.json")
+    name = state["best"][stage]
+    return run.load_arrays(name, state["weights"][name])
 
 
 def outcome(folder):
@@ -302,10 +309,9 @@ def test_an_iteration_may_start_elsewhere(tmp_path, start):
     settings = small(start=start)
     with RunDirectory(tmp_path).open() as run:
         fit(run, settings, beside=[watch])
-        best = best_of(tmp_path)
         stages = ["sft", "sft" if start == "sft" else "iteration-1"]
         for epoch, stage in zip((2, 4), stages, strict=True):
-            weights = run.load_arrays(best[stage])
+            weights = best_arrays(run, stage)
             for ours, theirs in zip(watch.weights[epoch], weights, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
 

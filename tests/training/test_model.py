@@ -526,6 +526,8 @@ def test_evaluate_gives_the_loss_without_training():
     _, trained = step(backbone, batch)
     assert logs["loss"] == pytest.approx(trained["loss"], rel=1e-5)
     assert logs["nll"] == pytest.approx(trained["nll"], rel=1e-5)
+    # There is no gradient, and nothing to skip.
+    assert set(logs) == {"loss", "nll", "tokens", "reward"}
 
 
 def test_bad_arguments_are_refused():

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from keras_restpg.demo.world import vocabulary as words
 from keras_restpg.demo.world.facts import Facts
-from keras_restpg.demo.world.people import Settings, generator, other
+from keras_restpg.demo.world.people import Settings, other
+from keras_restpg.seeds import generator
 
 
 def _name_of(table):

@@ -7,9 +7,8 @@ equally frequent, and over all subjects every concern of a kind is.
 
 import dataclasses
 
-import numpy as np
-
 from keras_restpg.demo.world import vocabulary as words
+from keras_restpg.seeds import generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Facts:
 
 def draw_facts(seed: int) -> Facts:
     """The `Facts` of the world with this seed (an integer)."""
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, 1)
     task_words, manner_words = {}, {}
     for concern in words.CONCERN_WORDS:
         pool = list(rng.permutation(words.CONCERN_WORDS[concern]))

@@ -140,8 +140,3 @@ def draw_example(
         documents=documents,
     )
     return example, person, subject
-
-
-def generator(seed: int, *stream: int) -> np.random.Generator:
-    """A random generator for one stream of one world."""
-    return np.random.default_rng([seed, *stream])

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import sentencepiece
 
 from keras_restpg.demo.world import vocabulary as words
+from keras_restpg.model.text import GEMMA_PIECES
 
 SPECIAL = ("<start_of_turn>", "<end_of_turn>")
 
@@ -46,21 +47,9 @@ def tokenizer_proto(templates: Iterable[str]) -> bytes:
         add_dummy_prefix=False,
         user_defined_symbols=[*SPECIAL, *pieces],
         minloglevel=2,
-        **_IDS,
+        **GEMMA_PIECES,
     )
     return out.getvalue()
-
-
-_IDS = {
-    "pad_id": 0,
-    "eos_id": 1,
-    "bos_id": 2,
-    "unk_id": 3,
-    "pad_piece": "<pad>",
-    "eos_piece": "<eos>",
-    "bos_piece": "<bos>",
-    "unk_piece": "<unk>",
-}
 
 
 def _sentences(templates):

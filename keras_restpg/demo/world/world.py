@@ -12,6 +12,7 @@ from keras_restpg.demo.world import (
 from keras_restpg.demo.world import vocabulary as words
 from keras_restpg.demo.world.facts import draw_facts
 from keras_restpg.records import Example, Reasoning
+from keras_restpg.seeds import generator
 
 SPLITS = {"train": 11, "validation": 12, "test": 13}
 
@@ -47,7 +48,7 @@ class World:
     def _draw(self, split):
         examples = []
         for i in range(self._users[split]):
-            rng = people.generator(self.seed, SPLITS[split], i)
+            rng = generator(self.seed, SPLITS[split], i)
             example, person, subject = people.draw_example(
                 rng,
                 self.facts,
@@ -110,7 +111,7 @@ class World:
             fewer, as many answers, and the answers' rewards, float32
             (count,).
         """
-        rng = people.generator(self.seed, 5, SPLITS[split])
+        rng = generator(self.seed, 5, SPLITS[split])
         every = self.examples(split)
         examples = [every[i % len(every)] for i in range(count)]
         answers = [
@@ -126,7 +127,7 @@ class World:
         template: str = "{reasoning}\n\n{answer}",
     ) -> list[str]:
         """`size` texts to train a base model on (see corpus.py)."""
-        rng = people.generator(self.seed, 4, seed)
+        rng = generator(self.seed, 4, seed)
         return [
             corpus.corpus_text(rng, self.facts, self.settings, template)
             for _ in range(size)
