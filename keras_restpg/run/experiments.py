@@ -22,7 +22,7 @@ from keras_restpg.evaluation.results import load_results
 from keras_restpg.evaluation.significance import interval, mean_draws
 from keras_restpg.evaluation.tables import AVERAGE, score_table
 from keras_restpg.progress import Progress
-from keras_restpg.records import Reasoning
+from keras_restpg.records import NO_JUDGEMENT, Reasoning
 from keras_restpg.run.compare import compare, plots, write_all
 from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
@@ -172,9 +172,16 @@ class Experiments:
             )
             run = RunDirectory(folder)
             examples, (own, *_) = load_results(run)
-            swapped, (other, *_) = load_results(run, "shuffled")
+            _, (other, *_) = load_results(run, "shuffled")
+            # Of an answer without a judgement nobody knows what it is worth.
+            examples = [
+                e
+                for e in examples
+                if NO_JUDGEMENT
+                not in (r.outputs[e.id].score.reason for r in (own, other))
+            ]
             scores = mixed(
-                examples, own.rewards(examples), other.rewards(swapped)
+                examples, own.rewards(examples), other.rewards(examples)
             )
             for each, values in zip(SHARES, scores, strict=True):
                 found.setdefault(each, []).append((examples, values))
@@ -247,6 +254,10 @@ class Experiments:
 
     def stats(self):
         """Table 2: the sizes of the data."""
+        if not self.recipe.data.folder:
+            raise InputError(
+                "data.folder is not set: sizes are told of data in a folder."
+            )
         rows = stats.table_rows(self.recipe.data.folder)
         self._write("stats", {"stats.csv": as_csv(rows)})
         return as_text(rows)
