@@ -2,7 +2,7 @@
 
 A field's type says what it takes: bool, int, float, str, a tuple of one of
 them, another dataclass, or one of these and None. Its metadata may narrow
-that; `field` writes it.
+that; `rules` writes it.
 """
 
 import dataclasses
@@ -22,23 +22,24 @@ _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 200
 
 
-def field(
-    default: Any = dataclasses.MISSING,
+def rules(
     about: str = "",
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
     even: bool = False,
     plain: bool = False,
-) -> Any:
-    """A dataclass field with its meaning and what it accepts (inclusive).
+) -> dict[str, Any]:
+    """A field's metadata: its meaning and what it accepts (inclusive).
 
     With `plain`, text must be such as all files and paths can hold.
     """
-    rule = {"about": about, "choices": choices, "low": low, "high": high}
-    return dataclasses.field(
-        default=default, metadata=rule | {"even": even, "plain": plain}
-    )
+    return locals()
+
+
+def field(default: Any, about: str = "", **metadata: Any) -> Any:
+    """A dataclass field with a default and `rules`."""
+    return dataclasses.field(default=default, metadata=rules(about, **metadata))
 
 
 def decode(cls: Any, values: Any, name: str | None = None) -> Any:

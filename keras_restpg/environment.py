@@ -8,9 +8,11 @@ import importlib.metadata
 import math
 import platform
 import sys
+from collections.abc import Mapping
 
 import keras
 
+from keras_restpg._types import Json
 from keras_restpg._version import __version__
 
 # Packages whose versions can change results, beside those of the backend.
@@ -18,7 +20,7 @@ _PACKAGES = ("keras", "keras_hub", "numpy")
 _BACKENDS = {"jax": ("jax", "jaxlib")}
 
 
-def environment():
+def environment() -> dict[str, Json]:
     """What this process runs on.
 
     Returns:
@@ -40,7 +42,7 @@ def environment():
     }
 
 
-def line(environment, causal_lm):
+def line(environment: Mapping[str, Json], causal_lm: keras.Model) -> str:
     """An environment and the model in it, in one line.
 
     Args:
@@ -63,7 +65,7 @@ def line(environment, causal_lm):
     return "; ".join(parts)
 
 
-def changes(old, new):
+def changes(old: Json, new: Mapping[str, Json]) -> list[str]:
     """What differs between two environments that can change results.
 
     The number of devices and the operating system are not among it.

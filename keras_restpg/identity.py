@@ -192,7 +192,9 @@ def _nameless(config):
 def _array(array):
     data = np.ascontiguousarray(array)
     found = hashlib.sha256(f"{data.dtype} {data.shape}".encode())
-    found.update(data.view("uint8").reshape(-1) if data.size else b"")
+    if data.size:
+        # NumPy declares its arrays' buffers from Python 3.12 on.
+        found.update(data.view("uint8").reshape(-1))  # pyright: ignore[reportArgumentType]
     return found.hexdigest()[:16]
 
 

@@ -12,9 +12,13 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TextIO
 
 import tqdm
 
+from keras_restpg._types import Json
 from keras_restpg.errors import printable
 
 # Seconds between two lines where there is no terminal.
@@ -43,7 +47,12 @@ class Progress:
             sessions here. See `times` for those of now.
     """
 
-    def __init__(self, quiet=False, log_json=False, stream=None):
+    def __init__(
+        self,
+        quiet: bool = False,
+        log_json: bool = False,
+        stream: TextIO | None = None,
+    ) -> None:
         self.quiet = quiet
         self.log_json = log_json
         self.stream = stream or sys.stderr
@@ -53,14 +62,16 @@ class Progress:
         self._counted = time.monotonic()
         self._bar = None if quiet or log_json else _bar_class(stream)
 
-    def say(self, text, **values):
+    def say(self, text: str, **values: Json) -> None:
         """One line of news."""
         if self.log_json:
             self._json(event="message", text=text, **values)
         elif not self.quiet:
             tqdm.tqdm.write(printable(text), file=self.stream)
 
-    def stage(self, name, total, unit="it"):
+    def stage(
+        self, name: str, total: float | None, unit: str = "it"
+    ) -> AbstractContextManager["_Stage"]:
         """A line for one stage; a context that yields an object with `advance`.
 
         Args:
@@ -71,7 +82,7 @@ class Progress:
         """
         return self._shown(_Stage, name, total, unit)
 
-    def waiting(self, title):
+    def waiting(self, title: str) -> AbstractContextManager["_Wait"]:
         """A line with the seconds that pass, for what has no steps to count.
 
         Loading, embedding and compiling keep one waiting. On a terminal the
@@ -87,7 +98,7 @@ class Progress:
         """
         return self._shown(_Wait, title)
 
-    def times(self):
+    def times(self) -> dict[str, float]:
         """`{stage: seconds}` up to now, stages that still run included.
 
         The time of a stage, or a wait, inside another is the inner one's
@@ -96,7 +107,7 @@ class Progress:
         self._count()
         return dict(self.seconds)
 
-    def saved(self):
+    def saved(self) -> None:
         """Called where all that was computed is saved.
 
         Raises:
@@ -106,7 +117,7 @@ class Progress:
             raise Stopped
 
     @contextlib.contextmanager
-    def stoppable(self):
+    def stoppable(self) -> Iterator[None]:
         """Ctrl-C and SIGTERM stop at the next `saved`; the second at once."""
         old = {}
 
@@ -203,6 +214,9 @@ class _Line:
     def _pause(self):
         """Seconds between two lines where there is no bar."""
         return _INTERVAL
+
+    def _tell(self, spent):
+        raise NotImplementedError
 
     def _close(self):
         if self.bar is not None:

@@ -6,10 +6,18 @@ can be written to disk as JSON and read back (`dataclasses.asdict`,
 """
 
 import dataclasses
+import typing
 
-from keras_restpg.decoding import field
+from keras_restpg.decoding import rules
 from keras_restpg.errors import InputError
 
+
+class _Dataclass(typing.Protocol):
+    __dataclass_fields__: typing.ClassVar[dict[str, typing.Any]]
+
+
+# Any class of records.
+Record = typing.TypeVar("Record", bound=_Dataclass)
 # What the totals over all tasks are called where numbers stand by task.
 ALL = "all"
 # The reason of a score where a judge gave none.
@@ -63,7 +71,7 @@ class Example:
     query: str = ""
     connector: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.task == ALL:
             raise InputError(
                 f"example {self.id!r}: no task can have the name {ALL!r}, "
@@ -103,7 +111,7 @@ class Sample:
     """
 
     example_id: str
-    index: int = field(low=0)
+    index: int = dataclasses.field(metadata=rules(low=0))
     text: str
     token_ids: tuple[int, ...]
     finished: bool
@@ -127,8 +135,8 @@ class Score:
     """
 
     example_id: str
-    index: int = field(low=0)
-    reward: float = field(low=0, high=1)
+    index: int = dataclasses.field(metadata=rules(low=0))
+    reward: float = dataclasses.field(metadata=rules(low=0, high=1))
     reason: str = ""
     probabilities: tuple[float, ...] | None = None
     expected_score: float | None = None

@@ -20,8 +20,9 @@ def generator(*names: object) -> np.random.Generator:
     Numbers alone are a seed as NumPy takes them; with a text among them, a
     digest keys a counter-based generator.
     """
-    if all(isinstance(name, int | np.integer) for name in names):
-        return np.random.default_rng(list(names))
+    numbers = [int(n) for n in names if isinstance(n, int | np.integer)]
+    if len(numbers) == len(names):
+        return np.random.default_rng(numbers)
     key = hashlib.blake2b(_joined(names), digest_size=16).digest()
     return np.random.Generator(
         np.random.Philox(key=int.from_bytes(key, "little"))

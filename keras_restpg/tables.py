@@ -3,12 +3,15 @@
 import csv
 import io
 import unicodedata
+from collections.abc import Sequence
+
+from keras_restpg._types import Json
 
 # What gives the text after it another direction than it seems to have.
 _BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 
 
-def as_text(rows):
+def as_text(rows: Sequence[Sequence[str]]) -> str:
     """A table as lines with aligned columns.
 
     Columns of numbers are aligned at the right, all others at the left. A
@@ -29,7 +32,7 @@ def as_text(rows):
     return "\n".join(lines)
 
 
-def as_csv(rows):
+def as_csv(rows: Sequence[Sequence[str]]) -> str:
     """A table as CSV.
 
     Args:
@@ -40,7 +43,7 @@ def as_csv(rows):
     return file.getvalue()
 
 
-def visible(text, breaks=True):
+def visible(text: str, breaks: bool = True) -> str:
     """`text` with its control characters as escapes, such as `\\x1b`.
 
     They could command a terminal or hide what stands there: those are
@@ -88,7 +91,7 @@ def _is_number(text):
     return True
 
 
-def flat(values):
+def flat(values: Json) -> dict[str, Json]:
     """`{dotted name: value}` of nested dicts, however deep."""
     found, left = {}, [("", values)] if isinstance(values, dict) else []
     while left:

@@ -11,6 +11,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "keras_restpg"
 # What every room may import.
 COMMON = {
     "_lazy",
+    "_types",
     "_version",
     "backend",
     "decoding",

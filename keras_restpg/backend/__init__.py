@@ -24,6 +24,7 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
 """
 
 import importlib
+from typing import Any
 
 import keras
 
@@ -39,7 +40,7 @@ _NAMES = (
 )
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _NAMES:
         raise AttributeError(f"keras_restpg.backend has no attribute {name!r}")
     module = importlib.import_module(

@@ -1,20 +1,38 @@
 """JAX."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import keras
 from jax import lax
 
+from keras_restpg._types import Batch, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+# What a step changes: lists of arrays, in Keras' order.
+State = tuple[list[Tensor], ...]
+
+
+def cache_compilations(folder: str) -> None:
     """JAX's persistent compilation cache; one that is set already stays."""
-    if jax.config.jax_compilation_cache_dir is None:
+    # JAX adds its options to the class when it is imported.
+    known = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if known is None:
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` jitted, with the variables' values as its first argument.
 
     Values are arguments of the compiled program and not constants in it, so
@@ -36,28 +54,30 @@ def compiled(function, variables, donate=False):
     return call
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.checkpoint` of `function`."""
     return jax.checkpoint(function)
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """One gather along the second axis."""
     index = index.reshape(-1, *(1,) * (rows.ndim - 1))
     return jax.numpy.take_along_axis(rows, index, axis=1)[:, 0]
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`jax.numpy.reshape`."""
     return jax.numpy.reshape(x, shape)
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """XLA updates the buffer in place inside a compiled loop."""
     return lax.dynamic_update_slice(buffer, update.astype(buffer.dtype), start)
 
 
-def sum_over_chunks(function, arrays):
+def sum_over_chunks(
+    function: Callable[..., Tensor], arrays: Sequence[Tensor]
+) -> Tensor:
     """A scan whose body is computed anew in the backward pass."""
     if arrays[0].shape[0] == 1:
         return function(*(array[0] for array in arrays))
@@ -71,10 +91,10 @@ def sum_over_chunks(function, arrays):
     return lax.scan(add, start, tuple(arrays))[0]
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, with the state passed through."""
 
-    def train_step(self, state, batch):
+    def train_step(self, state: State, batch: Batch) -> tuple[Logs, State]:
         trained, fixed, optimizer, metrics = state
         scale = self._stateless_scale(optimizer)
         # Scaled weights scale the loss, which is linear in them.
@@ -109,7 +129,7 @@ class StepsMixin:
             trained,
         )
 
-    def test_step(self, state, batch):
+    def test_step(self, state: State, batch: Batch) -> tuple[Logs, State]:
         trained, fixed, metrics = state
         weights = self.token_weights(batch)
 
@@ -122,7 +142,7 @@ class StepsMixin:
         logs, metrics = self._tracked(metrics, batch, loss, nll)
         return logs, (trained, fixed, metrics)
 
-    def drawing(self, step):
+    def drawing(self, step: Callable) -> Callable:
         if not self.run_eagerly:
             step = jax.jit(step, donate_argnums=0)
         return lambda state, batches: step(state, self.draw(next(batches)))

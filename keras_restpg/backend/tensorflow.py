@@ -1,40 +1,60 @@
 """TensorFlow."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import tensorflow as tf
 from keras import ops
 
+from keras_restpg._types import Batch, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    import keras
+
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+
+def cache_compilations(folder: str) -> None:
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` compiled by XLA; `tf.function` reads variables when called."""
     del variables, donate
     return tf.function(function, jit_compile=True, reduce_retracing=False)
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """`tf.recompute_grad` of `function`."""
     return tf.recompute_grad(function)
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """`tf.gather` with a batch dimension."""
     return tf.gather(rows, index, axis=1, batch_dims=1)
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`tf.reshape`."""
     return tf.reshape(x, shape)
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """XLA updates the buffer in place inside a compiled loop."""
     return ops.slice_update(buffer, start, ops.cast(update, buffer.dtype))
 
 
-def sum_over_chunks(function, arrays):
+def sum_over_chunks(
+    function: Callable[..., Tensor], arrays: Sequence[Tensor]
+) -> Tensor:
     """Two loops over the chunks, the one backward computing them anew.
 
     XLA would keep the chunks of an unrolled sum in memory together, and
@@ -81,8 +101,12 @@ def _chunk_gradients(function, arrays, variables, upstream):
         with tf.GradientTape() as tape:
             tape.watch(floats)
             value = function(*chunk)
-        gradients = tape.gradient(
-            value, [floats, list(variables)], upstream, "zero"
+        # Nested as the sources are; the stub knows no nesting.
+        gradients: Any = tape.gradient(
+            value,
+            [floats, list(variables)],
+            upstream,
+            tf.UnconnectedGradients.ZERO,
         )
         pairs = zip(parts, gradients[0], strict=True)
         parts = [part.write(index, gradient) for part, gradient in pairs]
@@ -110,13 +134,13 @@ def _chunk_gradients(function, arrays, variables, upstream):
     return (gradients, sums) if variables else gradients
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, compiled by XLA for each shape.
 
     `fit` itself runs eagerly, because it would compile for unknown shapes.
     """
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Logs:
         scale = self.loss_scale()
         # Scaled weights scale the loss, which is linear in them.
         weights = self.token_weights(batch) * scale
@@ -133,13 +157,13 @@ class StepsMixin:
             tf.cond(finite, update, lambda: True)
         return self.track(batch, loss, nll, norm=norm, finite=finite)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Logs:
         weights = self.token_weights(batch)
         losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
         loss, nll = (sum(column) for column in zip(*losses, strict=True))
         return self.track(batch, loss, nll)
 
-    def drawing(self, step):
+    def drawing(self, step: Callable) -> Callable:
         if not self.run_eagerly:
             step = tf.function(step, jit_compile=True)
 
@@ -161,7 +185,9 @@ class StepsMixin:
             with tf.GradientTape() as tape:
                 loss, nll = self.micro_loss(*part)
             gradients = tape.gradient(
-                loss, variables, unconnected_gradients="zero"
+                loss,
+                variables,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
             return [loss, nll, *map(tf.convert_to_tensor, gradients)]
 

@@ -1,17 +1,30 @@
 """PyTorch."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import torch
 import torch.utils.checkpoint
 
+from keras_restpg._types import Batch, Logs, Tensor
 
-def cache_compilations(folder):
+if TYPE_CHECKING:
+    from keras_restpg.backend.weighted import Weighted
+else:
+    Weighted = object
+
+
+def cache_compilations(folder: str) -> None:
     """Nothing: no such cache is at hand."""
 
 
-def compiled(function, variables, donate=False):
+def compiled(
+    function: Callable[..., Any],
+    variables: Sequence[keras.Variable],
+    donate: bool = False,
+) -> Callable[..., Any]:
     """`function` run eagerly without gradients: PyTorch needs no tracing."""
     del variables, donate
 
@@ -23,24 +36,24 @@ def compiled(function, variables, donate=False):
     return call
 
 
-def recomputed(function):
+def recomputed(function: Callable[..., Any]) -> Callable[..., Any]:
     """Activation checkpointing of `function`."""
     return functools.partial(
         torch.utils.checkpoint.checkpoint, function, use_reentrant=False
     )
 
 
-def pick(rows, index):
+def pick(rows: Tensor, index: Tensor) -> Tensor:
     """Indexing by two vectors."""
     return rows[torch.arange(len(rows), device=rows.device), index.long()]
 
 
-def reshape(x, shape):
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """`torch.reshape`."""
     return torch.reshape(x, shape)
 
 
-def write_slice(buffer, update, start):
+def write_slice(buffer: Tensor, update: Tensor, start: Sequence[Any]) -> Tensor:
     """Writes into `buffer` itself."""
     region = tuple(
         slice(int(begin), int(begin) + size)
@@ -50,7 +63,9 @@ def write_slice(buffer, update, start):
     return buffer
 
 
-def sum_over_chunks(function, arrays):
+def sum_over_chunks(
+    function: Callable[..., Tensor], arrays: Sequence[Tensor]
+) -> Tensor:
     """A sum of chunks that are computed anew in the backward pass."""
     function = recomputed(function)
     return sum(
@@ -59,10 +74,10 @@ def sum_over_chunks(function, arrays):
     )
 
 
-class StepsMixin:
+class StepsMixin(Weighted):
     """The steps of a `RewardWeightedLM`, run eagerly."""
 
-    def train_step(self, batch):
+    def train_step(self, batch: Batch) -> Logs:
         scale = self.loss_scale()
         # Scaled weights scale the loss, which is linear in them.
         weights = self.token_weights(batch) * scale
@@ -86,14 +101,14 @@ class StepsMixin:
                 self.optimizer.apply(gradients, variables)
             return self.track(batch, loss, nll, norm=norm, finite=finite)
 
-    def test_step(self, batch):
+    def test_step(self, batch: Batch) -> Logs:
         weights = self.token_weights(batch)
         with torch.no_grad():
             losses = [self.micro_loss(*part) for part in _parts(batch, weights)]
             loss, nll = (sum(column) for column in zip(*losses, strict=True))
             return self.track(batch, loss, nll)
 
-    def drawing(self, step):
+    def drawing(self, step: Callable) -> Callable:
         # Keras' PyTorch trainer passes the batches of one execution.
         def draw_and_step(batches):
             batch = self.draw(batches[0])

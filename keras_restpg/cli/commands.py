@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import sys
+from argparse import Namespace
 
 from keras_restpg.errors import InputError, printable
 
@@ -16,7 +17,7 @@ EXPERIMENTS = ("main", "iterations", "budget", "start", "shuffle")
 EXPERIMENTS += ("cases", "human", "stats")
 
 
-def demo(options):
+def demo(options: Namespace) -> None:
     from keras_restpg.demo import demo
 
     progress = _progress(options)
@@ -32,7 +33,7 @@ def demo(options):
     _print(world.summary())
 
 
-def run(options):
+def run(options: Namespace) -> None:
     from keras_restpg.run import recipe as recipes
 
     recipe = recipes.load(options.recipe).with_settings(options.set)
@@ -56,19 +57,19 @@ def run(options):
     _print(f"Report: {out}/report.html")
 
 
-def recipe(options):
+def recipe(options: Namespace) -> None:
     from keras_restpg.run.recipe import Recipe
 
     print(Recipe().to_toml(), end="")
 
 
-def status(options):
+def status(options: Namespace) -> None:
     from keras_restpg.run.status import status
 
     _print(status(options.out, options.verify))
 
 
-def write(options):
+def write(options: Namespace) -> None:
     from keras_restpg.data.reading import texts
 
     documents = texts(options.documents)
@@ -88,7 +89,7 @@ def write(options):
         _print(draft.answer or draft.text)
 
 
-def judge(options):
+def judge(options: Namespace) -> None:
     for path in (options.predictions, options.references):
         if not os.path.exists(path):
             raise InputError(f"{path}: there is no such file.")
@@ -115,7 +116,7 @@ def judge(options):
         scored.save(options.out)
 
 
-def check_judge(options):
+def check_judge(options: Namespace) -> int:
     from keras_restpg.run import recipe as recipes
 
     recipe = recipes.load(options.recipe).with_settings(options.set)
@@ -137,7 +138,7 @@ def check_judge(options):
     return 1 if found.doubt else 0
 
 
-def compare(options):
+def compare(options: Namespace) -> None:
     if options.out and os.path.isfile(options.out):
         raise InputError(f"{options.out} is a file; --out must be a folder.")
     from keras_restpg.run.compare import compare
@@ -148,7 +149,7 @@ def compare(options):
         found.report(options.out)
 
 
-def experiment(options):
+def experiment(options: Namespace) -> None:
     progress, seeds = _progress(options), options.seeds
     if options.demo:
         from keras_restpg.demo import demo
@@ -170,7 +171,7 @@ def experiment(options):
     _print(text)
 
 
-def contriever(options):
+def contriever(options: Namespace) -> None:
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert
 
@@ -178,7 +179,7 @@ def contriever(options):
     _print(f"Set retrieval.preset = {options.target!r} in the recipe.")
 
 
-def stats(options):
+def stats(options: Namespace) -> None:
     from keras_restpg.data.stats import table
 
     _print(table(options.folder))
@@ -233,11 +234,12 @@ def _check_folder(path):
 
 
 def _check_finished(folder):
+    from keras_restpg.run import recipe as recipes
     from keras_restpg.store import RunDirectory
 
     run = RunDirectory(folder)
     unfinished = run.files.local and not pathlib.Path(folder, "model").is_dir()
-    if unfinished or run.recipe() is None:
+    if unfinished or recipes.of_run(run) is None:
         raise InputError(
             f"{folder} holds no finished run: recipe.toml or model/ is "
             "missing. Finish it with `keras-restpg run`."

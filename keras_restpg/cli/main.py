@@ -4,13 +4,14 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 
 from keras_restpg._version import __version__
 from keras_restpg.cli import commands, startup
 from keras_restpg.errors import InputError, printable
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """The console script; returns the exit code.
 
     2 for input that a person must mend, 130 where the user stopped it.

@@ -7,7 +7,7 @@ from keras_restpg.errors import InputError
 BACKENDS = ("jax", "tensorflow", "torch")
 
 
-def prepare():
+def prepare() -> None:
     """Chooses the backend, and quiets TensorFlow.
 
     JAX unless `KERAS_BACKEND` names another. `~/.keras/keras.json` is not

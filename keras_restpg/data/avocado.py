@@ -17,6 +17,7 @@ import warnings
 import zipfile
 import zlib
 
+from keras_restpg._types import Path
 from keras_restpg.data import reading
 from keras_restpg.data.mail import parse_mail
 from keras_restpg.errors import InputError
@@ -39,7 +40,9 @@ _DAMAGE = (
 )
 
 
-def build_email_task(corpus, questions, target):
+def build_email_task(
+    corpus: Path, questions: Path, target: Path
+) -> dict[str, int]:
     """Writes the three files of the task.
 
     A mail that has, without what it quotes, no more than `content_length`
@@ -83,7 +86,7 @@ def build_email_task(corpus, questions, target):
     return counts
 
 
-def read_mails(corpus, wanted):
+def read_mails(corpus: Path, wanted: set[str]) -> dict[str, tuple[str, str]]:
     """`{mail id: (subject, own text)}` of the wanted mails.
 
     A mail's id is its file's name without the suffix.

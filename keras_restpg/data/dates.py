@@ -11,9 +11,12 @@ import datetime
 import functools
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
+from keras_restpg.records import Document
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _UNDATED = datetime.datetime.min.replace(tzinfo=datetime.UTC)
@@ -70,7 +73,7 @@ _DATES = [
 ]
 
 
-def parse(text, where, date_format=""):
+def parse(text: str, where: str, date_format: str = "") -> datetime.datetime:
     """The first moment that a date can mean.
 
     Args:
@@ -98,7 +101,9 @@ def parse(text, where, date_format=""):
         ) from None
 
 
-def text_of(row, field, where, date_format=""):
+def text_of(
+    row: Mapping[str, Any], field: str, where: str, date_format: str = ""
+) -> str:
     """The text of a row's date, as given; empty where it is blank.
 
     Raises:
@@ -110,14 +115,16 @@ def text_of(row, field, where, date_format=""):
     return text
 
 
-def text_or(row, field, where, date_format=""):
+def text_or(
+    row: Mapping[str, Any], field: str, where: str, date_format: str = ""
+) -> str:
     """As `text_of`, but empty where the field is missing or null."""
     if row.get(field) is None:
         return ""
     return text_of(row, field, where, date_format)
 
 
-def moment(document, date_format=""):
+def moment(document: Document, date_format: str = "") -> datetime.datetime:
     """When a `Document` was written, to sort by; undated ones come first.
 
     Raises:

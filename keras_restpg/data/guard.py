@@ -3,8 +3,10 @@
 import dataclasses
 import hashlib
 import re
+from collections.abc import Sequence
 
 from keras_restpg.data.words import ngrams, words
+from keras_restpg.records import Example
 
 # Possessive, and only from where a run begins: linear in the text's length.
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)+")
@@ -32,7 +34,9 @@ _PHONE = re.compile(
 )
 
 
-def drop_near_copies(examples, limit=0.5):
+def drop_near_copies(
+    examples: Sequence[Example], limit: float = 0.5
+) -> tuple[list[Example], int]:
     """Takes documents that nearly repeat the expected output out of profiles.
 
     Where the target stands in its own profile, a model learns to copy.
@@ -73,7 +77,7 @@ def _repeats(target, limit):
     return repeats
 
 
-def scrub(examples):
+def scrub(examples: Sequence[Example]) -> list[Example]:
     """The examples with e-mail addresses and phone numbers replaced.
 
     They become `<email>` and `<phone>` in prompts, outputs and documents.

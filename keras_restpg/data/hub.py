@@ -1,9 +1,14 @@
 """Rows of a data set on the Hugging Face hub."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from keras_restpg.errors import InputError
 
 
-def rows(name, config, split, stream):
+def rows(
+    name: str, config: str, split: str, stream: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of one configuration and split.
 
     Args:

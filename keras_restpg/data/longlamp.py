@@ -16,7 +16,10 @@ words of the task between these and the instruction.
 
 import pathlib
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from keras_restpg._types import Path
 from keras_restpg.data import dates, hub, reading
 from keras_restpg.data.tasks import TASKS
 from keras_restpg.errors import InputError
@@ -30,8 +33,12 @@ _WORDS = 750
 
 
 def load_longlamp(
-    config, split="train", source=None, limit=0, template="paper"
-):
+    config: str,
+    split: str = "train",
+    source: Path | None = None,
+    limit: int = 0,
+    template: str = "paper",
+) -> list[Example]:
     """The examples of one configuration and split, a list of `Example`.
 
     Args:
@@ -60,8 +67,12 @@ def load_longlamp(
 
 
 def stream_longlamp(
-    config, split="train", source=None, limit=0, template="paper"
-):
+    config: str,
+    split: str = "train",
+    source: Path | None = None,
+    limit: int = 0,
+    template: str = "paper",
+) -> Iterator[Example]:
     """As `load_longlamp`, one example at a time.
 
     Memory holds one row of JSON, or one row group of Parquet.
@@ -92,7 +103,13 @@ def stream_longlamp(
         yield example
 
 
-def load_folder(folder, split, tasks=(), limit=0, template="paper"):
+def load_folder(
+    folder: Path,
+    split: str,
+    tasks: Sequence[str] = (),
+    limit: int = 0,
+    template: str = "paper",
+) -> list[Example]:
     """The examples of all tasks in a folder of `<task>_<split>` files.
 
     Args:
@@ -129,7 +146,7 @@ def load_folder(folder, split, tasks=(), limit=0, template="paper"):
     return list(found.values())
 
 
-def tasks_of(folder, split):
+def tasks_of(folder: Path, split: str) -> list[str]:
     """Names of the tasks of which a folder has a file, a sorted list.
 
     Raises:
@@ -148,7 +165,13 @@ def tasks_of(folder, split):
     )
 
 
-def to_example(row, name, task, where, template="paper"):
+def to_example(
+    row: Mapping[str, Any],
+    name: str,
+    task: str,
+    where: str,
+    template: str = "paper",
+) -> Example:
     """One row as an `Example`.
 
     Args:

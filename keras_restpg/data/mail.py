@@ -34,7 +34,7 @@ _NO_CHARSETS = (
 )
 
 
-def parse_mail(data):
+def parse_mail(data: bytes) -> tuple[str, str]:
     """Subject and own text of a mail's bytes.
 
     Attachments and what is quoted from other mails are left out, wherever it
@@ -47,7 +47,7 @@ def parse_mail(data):
     return " ".join(subject.split()), own_text(text)
 
 
-def own_text(text):
+def own_text(text: str) -> str:
     """A mail's text without what is quoted from others."""
     text = "\n".join(text.splitlines())
     other = _OTHER.search(text)

@@ -10,7 +10,9 @@ import dataclasses
 import functools
 import json
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
 
+from keras_restpg._types import Path
 from keras_restpg.data import csv_file, dates, reading
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
@@ -43,7 +45,12 @@ class Columns:
     document: str = ""
 
 
-def load_jsonl(path, columns=None, task="own", date_format=""):
+def load_jsonl(
+    path: Path,
+    columns: Columns | None = None,
+    task: str = "own",
+    date_format: str = "",
+) -> list[Example]:
     """Examples of a file; `load_csv` and `load_parquet` are the same.
 
     Args:
@@ -96,7 +103,13 @@ def load_jsonl(path, columns=None, task="own", date_format=""):
 load_csv = load_parquet = load_jsonl
 
 
-def load_documents(path, user="user", text="text", date="", date_format=""):
+def load_documents(
+    path: Path,
+    user: str = "user",
+    text: str = "text",
+    date: str = "",
+    date_format: str = "",
+) -> dict[str, tuple[Document, ...]]:
     """Users' documents from a file with one document a row.
 
     Args:
@@ -133,7 +146,13 @@ def load_documents(path, user="user", text="text", date="", date_format=""):
     }
 
 
-def hold_out(users, prompt, task="own", least=2, date_format=""):
+def hold_out(
+    users: Mapping[str, Sequence[Document]],
+    prompt: Callable[[Document], str],
+    task: str = "own",
+    least: int = 2,
+    date_format: str = "",
+) -> list[Example]:
     """Examples whose expected output is each user's last document.
 
     Args:
@@ -174,7 +193,11 @@ def _oldest_first(documents, date_format):
     return tuple(sorted(documents, key=moment))
 
 
-def split_by_user(examples, shares=(0.8, 0.1, 0.1), seed=0):
+def split_by_user(
+    examples: Sequence[Example],
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+) -> dict[str, list[Example]]:
     """`{"train", "val", "test"}`, no user in two of them.
 
     Args:

@@ -11,7 +11,10 @@ import json
 import math
 import pathlib
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 
 FORMATS = (".jsonl", ".json", ".parquet")
@@ -22,7 +25,7 @@ _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def objects(path):
+def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a `.jsonl`, `.json` or `.parquet` file.
 
     A `.json` file is an array of objects, or an object a line.
@@ -55,7 +58,11 @@ def objects(path):
         raise InputError(f"{path}: the file is empty.")
 
 
-def by_id(rows, path, wanted=None):
+def by_id(
+    rows: Iterable[tuple[str, str, Any]],
+    path: Path,
+    wanted: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """`{id: value}` of `(where, id, value)` rows, in their order.
 
     Raises:
@@ -69,7 +76,8 @@ def by_id(rows, path, wanted=None):
         if key in found:
             raise InputError(f"{where}: the id {key!r} was there before")
         found[key] = value
-    missing = [key for key in wanted or () if key not in found]
+    wanted = wanted or {}
+    missing = [key for key in wanted if key not in found]
     if missing:
         raise InputError(
             f"{path}: {len(missing)} of {len(wanted)} examples are not in it, "
@@ -79,7 +87,7 @@ def by_id(rows, path, wanted=None):
     return found
 
 
-def text_of(row, field, where):
+def text_of(row: Mapping[str, Any], field: str, where: str) -> str:
     """A field's text; numbers and dates become text, as LongLaMP's types vary.
 
     Raises:
@@ -102,7 +110,9 @@ def text_of(row, field, where):
     return str(value)
 
 
-def text_or(row, field, where, default=""):
+def text_or(
+    row: Mapping[str, Any], field: str, where: str, default: str = ""
+) -> str:
     """As `text_of`, but `default` where the field is missing or null."""
     if row.get(field) is None:
         return default
@@ -171,7 +181,7 @@ class _Text:
     def peek(self):
         """The next character that is no space; at the end of the file none."""
         while True:
-            self.start = _SPACE.match(self.buffer, self.start).end()
+            self.start = next(_SPACE.finditer(self.buffer, self.start)).end()
             if self.start < len(self.buffer) or not self._read(_BLOCK):
                 return self.buffer[self.start : self.start + 1]
 
@@ -242,7 +252,7 @@ def _parquet(path):
         raise InputError(f"{path}: not a Parquet file ({e}).") from None
 
 
-def texts(path):
+def texts(path: Path) -> list[str]:
     """A user's documents from one file, a list of str.
 
     A `.txt` file has blank lines between documents; the other formats have

@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
+from keras_restpg._types import Path, Table
 from keras_restpg.data.longlamp import SPLITS, stream_longlamp, tasks_of
 from keras_restpg.errors import InputError
+from keras_restpg.records import Example
 from keras_restpg.tables import as_text
 
 COLUMNS = ("input words", "output words", "profile documents")
@@ -49,7 +52,9 @@ class _Sums:
         return self.total / self.count, math.sqrt(spread) / self.count
 
 
-def rows(examples):
+def rows(
+    examples: Iterable[Example],
+) -> dict[str, tuple[int, list[tuple[float, float]]]]:
     """Count, mean and standard deviation of the sizes, task by task.
 
     Args:
@@ -70,12 +75,12 @@ def rows(examples):
     }
 
 
-def table(folder):
+def table(folder: Path) -> str:
     """The sizes of all splits in a folder, as text; as `table_rows`."""
     return as_text(table_rows(folder))
 
 
-def table_rows(folder):
+def table_rows(folder: Path) -> Table:
     """The sizes of all splits in a folder, rows of str with the head first.
 
     Raises:

@@ -7,6 +7,7 @@ dictionary; there each character with its marks counts as one.
 """
 
 import unicodedata
+from collections.abc import Sequence
 
 import regex
 
@@ -30,12 +31,12 @@ _INVISIBLE = regex.compile(
 )
 
 
-def words_and_marks(text):
+def words_and_marks(text: str) -> list[str]:
     """The case-folded words and punctuation marks of `text`, a list."""
     return _WORD_OR_MARK.findall(_folded(text))
 
 
-def words(text):
+def words(text: str) -> list[str]:
     """The case-folded words of `text`, a list."""
     return _WORD.findall(_folded(text))
 
@@ -46,7 +47,7 @@ def _folded(text):
     return unicodedata.normalize("NFC", text).casefold()
 
 
-def ngrams(tokens, n):
+def ngrams(tokens: Sequence[str], n: int) -> set[tuple[str, ...]]:
     """The distinct n-grams of a list, a set of tuples."""
     return {tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)}
 
@@ -54,5 +55,5 @@ def ngrams(tokens, n):
 class WordTokenizer:
     """`words` in the form that rouge-score wants."""
 
-    def tokenize(self, text):
+    def tokenize(self, text: str) -> list[str]:
         return words(text)

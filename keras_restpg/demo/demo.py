@@ -11,13 +11,17 @@ judge's five scores, or a tiny LLM judge that has learned to say it
 (`demo_judge.py`).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from keras_restpg import prompts
+from keras_restpg._types import Path, Table
 from keras_restpg.demo.judge import agreement, train_or_load_judge
 from keras_restpg.demo.world import World
 from keras_restpg.demo.world.tokenizer import tokenizer_proto
@@ -35,6 +39,11 @@ from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
 from keras_restpg.tables import as_text
 from keras_restpg.training.optimizer import WarmupLinearDecay
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
+    from keras_restpg.rewards.reward import Scorer
+    from keras_restpg.run.recipe import Recipe
 
 METHODS = ("rest-em", "rest-pg")
 JUDGES = ("overlap", "llm")
@@ -57,7 +66,9 @@ QUICK = Size((240, 40, 80), 2000, 60, 60, 30, 4, 1)
 DEFAULT = Size((9600, 200, 800), 30_000, 1200, 600, 600, 8, 2)
 
 
-def demo_recipe(method, size, seed, judge="overlap"):
+def demo_recipe(
+    method: str, size: Size, seed: int, judge: str = "overlap"
+) -> Recipe:
     """The `Recipe` of one method, judged by one of `JUDGES`."""
     overlap, llm = {"kind": "rouge1"}, {"kind": "judge", "preset": SCRATCH}
     return from_dict(
@@ -109,8 +120,13 @@ class Demo:
     """
 
     def __init__(
-        self, out, seed=0, size=DEFAULT, progress=None, judge="overlap"
-    ):
+        self,
+        out: Path,
+        seed: int = 0,
+        size: Size = DEFAULT,
+        progress: Progress | None = None,
+        judge: str = "overlap",
+    ) -> None:
         self.out = out
         self.seed = seed
         self.size = size
@@ -124,7 +140,7 @@ class Demo:
         }
         self.results = []
 
-    def run(self):
+    def run(self) -> list[Result]:
         """Runs all methods and writes the report.
 
         Returns:
@@ -141,16 +157,16 @@ class Demo:
         return self.results
 
     @property
-    def runs(self):
+    def runs(self) -> dict[str, RunDirectory]:
         """The `RunDirectory` of each self-training method."""
         return {m: RunDirectory(f"{self.out}/{m}") for m in METHODS}
 
-    def shown(self):
+    def shown(self) -> list[Result]:
         """The four rows of the paper's table: each method's last model."""
         last = self.size.iterations
         return [r for r in self.results if r.iteration in (0, last)]
 
-    def summary(self):
+    def summary(self) -> str:
         """What is printed at the end, a str."""
         test = self.splits["test"]
         parts = [as_text(main_table(self.shown(), test).rows())]
@@ -168,7 +184,7 @@ class Demo:
         )
         return "\n\n".join(parts)
 
-    def bullets(self):
+    def bullets(self) -> Table:
         """Rows: the share of right bullets, as REST-PG goes on."""
         rows = [["right bullets", "kind", "concern", "manner", "mean"]]
         for result in self.results:
@@ -184,7 +200,7 @@ class Demo:
             rows.append([result.title, *(f"{s:.3f}" for s in shares)])
         return rows
 
-    def gains(self):
+    def gains(self) -> Table:
         """Rows: each self-training method against its own start."""
         test = self.splits["test"]
         rows = [["self-training", "start", "end", "gain", "p"]]
@@ -204,7 +220,7 @@ class Demo:
         return rows
 
     @functools.cached_property
-    def agreement(self):
+    def agreement(self) -> list[Table]:
         """How an LLM judge compares with the overlap; no table without."""
         return [agreement(self.reward, self.world)] if self._llm else []
 
@@ -220,7 +236,7 @@ class Demo:
         return RunDirectory(self.out).open()
 
     @functools.cached_property
-    def reward(self):
+    def reward(self) -> Scorer:
         """The world's overlap of telling words, or an LLM judge of it."""
         if not self._llm:
             return self.world.reward
@@ -242,7 +258,7 @@ class Demo:
             **self.parts(recipe),
         ).run()
 
-    def parts(self, recipe):
+    def parts(self, recipe: Recipe) -> dict[str, Any]:
         """The parts that `RestPG` is handed for a recipe of the demo's."""
         with self._shared() as run:
             causal_lm = self._base(recipe, run)
@@ -312,7 +328,14 @@ class Demo:
         )
 
 
-def experiments(out, seed, size, progress, judge="overlap", count=1):
+def experiments(
+    out: Path,
+    seed: int,
+    size: Size,
+    progress: Progress,
+    judge: str = "overlap",
+    count: int = 1,
+) -> Experiments:
     """The paper's `Experiments` in the embedded world, a world a seed."""
 
     @functools.cache
@@ -328,7 +351,13 @@ def experiments(out, seed, size, progress, judge="overlap", count=1):
     )
 
 
-def full(out, seed, progress, judge="overlap", count=5):
+def full(
+    out: Path,
+    seed: int,
+    progress: Progress,
+    judge: str = "overlap",
+    count: int = 5,
+) -> str:
     """The demo on fresh seeds, and the mean over them as text.
 
     Args:

@@ -7,10 +7,15 @@ What it has not learned it gets wrong, as a real judge does; `agreement` tells
 how often, on answers to validation users' prompts.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import stats
 
 from keras_restpg import prompts
+from keras_restpg._types import Table
 from keras_restpg.demo.world.tokenizer import tokenizer_proto
 from keras_restpg.model.scratch import make_gemma
 from keras_restpg.rewards.judge import LLMJudge
@@ -18,12 +23,25 @@ from keras_restpg.rewards.reward import SCORES
 from keras_restpg.training.base import fit_tokens
 from keras_restpg.training.features import Tokens
 
+if TYPE_CHECKING:
+    from keras_restpg.demo.world import World
+    from keras_restpg.progress import Progress
+    from keras_restpg.rewards.reward import Scorer
+    from keras_restpg.run.recipe import Recipe
+    from keras_restpg.store import RunDirectory
+
 _WEIGHTS = "judge/judge.safetensors"
 # Answers at once: the tiny model's memory is small.
 _ROWS = 64
 
 
-def train_or_load_judge(world, recipe, steps, run, progress):
+def train_or_load_judge(
+    world: World,
+    recipe: Recipe,
+    steps: int,
+    run: RunDirectory,
+    progress: Progress,
+) -> LLMJudge:
     """The world's judge, made once for a run directory.
 
     Args:
@@ -48,7 +66,7 @@ def train_or_load_judge(world, recipe, steps, run, progress):
     return judge
 
 
-def agreement(judge, world, count=1000):
+def agreement(judge: Scorer, world: World, count: int = 1000) -> Table:
     """Rows: how the judge's scores compare with the overlap scores.
 
     Args:

@@ -1,14 +1,18 @@
 """Two models side by side, user by user (Figures 12 to 15)."""
 
 import random
+from collections.abc import Sequence
 
-from keras_restpg.evaluation.results import tasks_of
+from keras_restpg.evaluation.results import Result, tasks_of
+from keras_restpg.records import Example, Reasoning
 
 # Users of a task that are shown of each kind.
 SHOWN = 3
 
 
-def chosen(ours, theirs, examples, seed=0):
+def chosen(
+    ours: Result, theirs: Result, examples: Sequence[Example], seed: int = 0
+) -> dict[str, list[Example]]:
     """The examples that are worth a look.
 
     Args:
@@ -37,7 +41,13 @@ def chosen(ours, theirs, examples, seed=0):
     return found
 
 
-def as_markdown(ours, theirs, examples, reasoning=(), seed=0):
+def as_markdown(
+    ours: Result,
+    theirs: Result,
+    examples: Sequence[Example],
+    reasoning: Sequence[Reasoning] = (),
+    seed: int = 0,
+) -> str:
     """The cases as a page of Markdown.
 
     Args:

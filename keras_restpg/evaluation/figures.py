@@ -6,6 +6,8 @@ Their labels may be any text: names of tasks come from data.
 import io
 import itertools
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,12 +16,22 @@ matplotlib.use("Agg", force=False)
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: E402
 
+# A curve, `{x: (mean, low, high)}`, and plots of some, `{title: {label: it}}`.
+Points = Mapping[Any, tuple[float, float, float]]
+Panels = Mapping[str, Mapping[str, Points]]
+
 _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 # Characters of a label.
 _LONGEST = 40
 
 
-def curves(panels, x, y, reference=None, forms=("png",)):
+def curves(
+    panels: Panels,
+    x: str,
+    y: str,
+    reference: Mapping[str, Mapping[Any, float]] | None = None,
+    forms: Sequence[str] = ("png",),
+) -> list[bytes]:
     """Small plots side by side, with 95% intervals, as Figures 2 to 5, 9 to 11.
 
     Args:
@@ -80,7 +92,7 @@ def curves(panels, x, y, reference=None, forms=("png",)):
     return _files(figure, forms)
 
 
-def reward_histogram(histograms):
+def reward_histogram(histograms: Mapping[str, Mapping[str, int]]) -> bytes:
     """The share of samples with each reward, iteration by iteration.
 
     Args:
@@ -100,7 +112,7 @@ def reward_histogram(histograms):
     return _file(figure)
 
 
-def accept_rate(rates):
+def accept_rate(rates: Mapping[str, Mapping[str, float]]) -> bytes:
     """The share of samples at or above τ, by task and iteration.
 
     Args:
@@ -124,7 +136,7 @@ def accept_rate(rates):
     return _file(figure)
 
 
-def lengths(words):
+def lengths(words: Mapping[str, Sequence[int]]) -> bytes:
     """The words of the final answers beside those of the expected outputs.
 
     Args:
@@ -142,7 +154,7 @@ def lengths(words):
     return _file(figure)
 
 
-def losses(curves):
+def losses(curves: Mapping[str, Mapping[int, float]]) -> bytes:
     """Mean negative log-likelihood of a response token, by epoch.
 
     Args:
@@ -151,7 +163,7 @@ def losses(curves):
     return _by_epoch(curves, "nll of a token")
 
 
-def validations(curves):
+def validations(curves: Mapping[str, Mapping[int, float]]) -> bytes:
     """Mean reward of validation users, by epoch.
 
     Args:

@@ -5,20 +5,29 @@ in a key that people do not see.
 """
 
 import random
+from collections.abc import Sequence
 
+from keras_restpg._types import Json, Path, Table
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.judge_validation import (
     agreement_of,
     cohens_kappa,
     read_choices,
 )
+from keras_restpg.evaluation.results import Result
+from keras_restpg.records import Example
 
 # How far the reward sets a pair apart, and how many the paper asks about.
 APART, PAIRS = 0.5, 100
-HEAD = ("id", "prompt", "expected", "answer_a", "answer_b", "choice")
+HEAD = ["id", "prompt", "expected", "answer_a", "answer_b", "choice"]
 
 
-def draw_pairs(results, examples, seed=0, count=PAIRS):
+def draw_pairs(
+    results: Sequence[Result],
+    examples: Sequence[Example],
+    seed: int = 0,
+    count: int = PAIRS,
+) -> tuple[Table, dict[str, Json]]:
     """Pairs of answers to one prompt that the reward sets far apart.
 
     Args:
@@ -35,12 +44,12 @@ def draw_pairs(results, examples, seed=0, count=PAIRS):
         InputError: there are none.
     """
     draw = random.Random(seed)
-    rows, key = [list(HEAD)], {}
+    rows, key = [HEAD], {}
     for example in draw.sample(examples, len(examples)):
         pair = _pair(draw.sample(results, len(results)), example)
         if not pair or len(key) == count:
             continue
-        answers = [result.answer(example) for result in pair]
+        answers = [result.answer(example) or "" for result in pair]
         rows.append(
             [example.id, example.prompt, example.expected, *answers, ""]
         )
@@ -71,7 +80,7 @@ def _reward(result, example):
     return result.outputs[example.id].score.reward
 
 
-def told(paths, key):
+def told(paths: Sequence[Path], key: dict[str, Json]) -> Table:
     """Rows: how each file of choices agrees with the reward, and with others.
 
     Args:

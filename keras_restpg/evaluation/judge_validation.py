@@ -9,18 +9,27 @@ apart, correlation 0.46.
 proportion. The paper's falls from 0.398 to 0.320, almost on a line.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from keras_restpg._types import Path
 from keras_restpg.data import csv_file
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
 from keras_restpg.rewards import scoring
 from keras_restpg.seeds import draw
+
+if TYPE_CHECKING:
+    from keras_restpg.rewards.reward import RewardLike
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _COLUMNS = ("prompt", "expected", "answer_a", "answer_b", "choice")
@@ -59,7 +68,9 @@ class Agreement:
     spearman_p: float
 
 
-def agreement(path, reward, min_difference=0.5):
+def agreement(
+    path: Path, reward: RewardLike, min_difference: float = 0.5
+) -> Agreement:
     """Compares a judge with people's choices between two answers.
 
     Args:
@@ -84,7 +95,9 @@ def agreement(path, reward, min_difference=0.5):
     return agreement_of(first - second, choice, min_difference)
 
 
-def agreement_of(difference, choice, min_difference=0.5):
+def agreement_of(
+    difference: ArrayLike, choice: ArrayLike, min_difference: float = 0.5
+) -> Agreement:
     """As `agreement`, of numbers.
 
     Args:
@@ -114,7 +127,7 @@ def agreement_of(difference, choice, min_difference=0.5):
     )
 
 
-def cohens_kappa(first, second):
+def cohens_kappa(first: ArrayLike, second: ArrayLike) -> float:
     """The agreement of two raters beyond that of chance.
 
     Args:
@@ -135,7 +148,7 @@ def cohens_kappa(first, second):
     return float(((first == second).mean() - chance) / (1 - chance))
 
 
-def read_choices(path):
+def read_choices(path: Path) -> list[tuple[Example, str, str, float]]:
     """`(Example, answer a, answer b, choice)` of each row of a CSV file.
 
     `choice` is 1 for a, -1 for b, 0 for a tie. The example's id is that of
@@ -193,7 +206,13 @@ class Sensitivity:
     unjudged: int
 
 
-def sensitivity(examples, write, reward, shares=SHARES, seed=0):
+def sensitivity(
+    examples: Sequence[Example],
+    write: Callable[[Sequence[Example]], Sequence[str]],
+    reward: RewardLike,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+) -> Sensitivity:
     """Scores as profiles are swapped between users (Figure 5).
 
     An answer with the own and one with the other profile are written once
@@ -248,7 +267,13 @@ def sensitivity(examples, write, reward, shares=SHARES, seed=0):
     )
 
 
-def mixed(examples, own, other, shares=SHARES, seed=0):
+def mixed(
+    examples: Sequence[Example],
+    own: np.ndarray,
+    other: np.ndarray,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+) -> list[np.ndarray]:
     """The scores where a share of the profiles is swapped.
 
     Args:
@@ -277,7 +302,7 @@ def _ranks(examples, seed):
     return rank, np.array([seen[example.task] for example in examples])
 
 
-def swap_profiles(examples, seed=0):
+def swap_profiles(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     """The examples, each with the documents of another user of its task.
 
     Prompt, query and expected output stay.

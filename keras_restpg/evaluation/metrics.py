@@ -6,9 +6,12 @@ them scores are a little lower than METEOR elsewhere, alike for all methods
 compared. Words are split without a download too, punctuation marks apart.
 """
 
+from collections.abc import Sequence
+
 import nltk
 import numpy as np
 from nltk.translate.meteor_score import single_meteor_score
+from rouge_score.tokenizers import Tokenizer
 
 from keras_restpg.data.words import words_and_marks
 from keras_restpg.errors import InputError
@@ -24,12 +27,19 @@ class _NoWordNet:
         return []
 
 
-def rouge(expected, answers, kind="rougeL", tokenizer="rouge"):
+def rouge(
+    expected: Sequence[str],
+    answers: Sequence[str],
+    kind: str = "rougeL",
+    tokenizer: str | Tokenizer = "rouge",
+) -> np.ndarray:
     """ROUGE F-measure of each answer, float32 (n,); as `RougeReward`."""
     return RougeReward(kind, tokenizer=tokenizer).compare(expected, answers)
 
 
-def meteor(expected, answers, synonyms=False):
+def meteor(
+    expected: Sequence[str], answers: Sequence[str], synonyms: bool = False
+) -> np.ndarray:
     """METEOR of each answer against its expected output.
 
     Args:
@@ -53,7 +63,12 @@ def meteor(expected, answers, synonyms=False):
     return np.array(values, "float32")
 
 
-def overlap_metrics(expected, answers, synonyms=False, tokenizer="rouge"):
+def overlap_metrics(
+    expected: Sequence[str],
+    answers: Sequence[str],
+    synonyms: bool = False,
+    tokenizer: str | Tokenizer = "rouge",
+) -> dict[str, np.ndarray]:
     """The three metrics as `{"rouge1", "rougeL", "meteor": float32 (n,)}`.
 
     Args:

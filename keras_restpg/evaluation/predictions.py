@@ -9,16 +9,20 @@ without an `id` have those that `load_longlamp` makes. Both must have the same
 ids.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
 import pathlib
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rouge_score.tokenizers import DefaultTokenizer
 
 from keras_restpg import prompts
+from keras_restpg._types import Path
 from keras_restpg.data import longlamp, reading
 from keras_restpg.data.words import words
 from keras_restpg.errors import InputError
@@ -27,6 +31,9 @@ from keras_restpg.records import ALL, Example
 from keras_restpg.rewards import scoring
 from keras_restpg.store.files import Files
 from keras_restpg.tables import as_text
+
+if TYPE_CHECKING:
+    from keras_restpg.rewards.reward import RewardLike
 
 # How ROUGE splits texts: as rouge-score does, or into words of any script.
 _TOKENIZERS = ("rouge", "words")
@@ -66,7 +73,7 @@ class Scored:
     means: dict[str, dict[str, float]]
     notes: tuple[str, ...] = ()
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Writes the rows as JSON, one a line.
 
         Raises:
@@ -76,7 +83,7 @@ class Scored:
         lines = [json.dumps(row) + "\n" for row in self.rows]
         Files(folder or ".").write(name, "".join(lines).encode())
 
-    def table(self):
+    def table(self) -> str:
         """The means as text, a line a task, then the notes."""
         metrics = [name for name in self.means[ALL] if name != "count"]
         head = ["task", *metrics, "count"]
@@ -88,13 +95,13 @@ class Scored:
 
 
 def score_file(
-    predictions,
-    references,
-    reward=None,
-    reasoning=False,
-    synonyms=False,
-    tokenizer="rouge",
-):
+    predictions: Path,
+    references: Path | list[Example],
+    reward: RewardLike | None = None,
+    reasoning: bool = False,
+    synonyms: bool = False,
+    tokenizer: str = "rouge",
+) -> Scored:
     """All that `keras-restpg judge` does.
 
     Args:
@@ -142,7 +149,7 @@ def score_file(
     )
 
 
-def read_predictions(path):
+def read_predictions(path: Path) -> list[Prediction]:
     """The `Prediction`s of a file in either layout.
 
     Raises:
@@ -168,7 +175,7 @@ def _predictions(path):
             yield where, key, Prediction(key, output, where)
 
 
-def read_references(path):
+def read_references(path: Path) -> list[Example]:
     """The references of a file as `Example`s without documents.
 
     Raises:

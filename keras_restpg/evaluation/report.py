@@ -8,6 +8,8 @@ and their control characters shown. What the run directory holds of damaged
 lines and files is left out: no report fails at the end of a run for them.
 """
 
+from __future__ import annotations
+
 import base64
 import gzip
 import hashlib
@@ -15,16 +17,24 @@ import importlib.resources
 import json
 import random
 import reprlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import jinja2
 
+from keras_restpg._types import Table
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
+from keras_restpg.evaluation.figures import Panels
 from keras_restpg.evaluation.results import NAMES, method_of, tasks_of
 from keras_restpg.evaluation.reward_check import JudgeCheck
-from keras_restpg.evaluation.tables import main_table
-from keras_restpg.records import ALL
+from keras_restpg.evaluation.tables import ScoreTable, main_table
+from keras_restpg.records import ALL, Example
 from keras_restpg.tables import flat, visible
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
+    from keras_restpg.store import RunDirectory
 
 # The numbers that are shown of an E-step's samples and of a teacher's texts.
 _SAMPLED = ("samples", "kept", "unparsable", "below", "repeated", "beyond")
@@ -49,15 +59,15 @@ _SHORT.maxlist, _SHORT.maxstring = 20, 100
 
 
 def write_report(
-    run,
-    examples,
-    results,
-    runs=None,
-    extra=(),
-    notes=(),
-    main=None,
-    curves=None,
-):
+    run: RunDirectory,
+    examples: Sequence[Example],
+    results: Sequence[Result],
+    runs: Mapping[str, RunDirectory] | None = None,
+    extra: Iterable[Table] = (),
+    notes: Iterable[str] = (),
+    main: ScoreTable | None = None,
+    curves: Panels | None = None,
+) -> None:
     """Writes `report.html` into a run directory.
 
     Args:
@@ -186,7 +196,9 @@ def _checks(runs):
     ]
 
 
-def ran_on(runs, examples):
+def ran_on(
+    runs: Mapping[str, RunDirectory], examples: Sequence[Example]
+) -> str:
     """A sentence on what ran on what; empty where nobody noted it."""
     found = [_json(run, "run.json") for run in runs.values()]
     noted = [_short(each) for each in found]
@@ -214,7 +226,7 @@ def ran_on(runs, examples):
     return "; ".join([*data, *parts]) if parts else ""
 
 
-def ran_tables(runs):
+def ran_tables(runs: Mapping[str, RunDirectory]) -> dict[str, Table]:
     """What really ran, `{title: rows}`, off the runs' own `run.json`.
 
     Args:
@@ -233,7 +245,9 @@ def ran_tables(runs):
     return tables
 
 
-def kept_table(runs, by_task=False):
+def kept_table(
+    runs: Mapping[str, RunDirectory], by_task: bool = False
+) -> Table:
     """Rows: what the samples of each iteration were, and what was kept.
 
     The samples that were not kept had no answer, were below the threshold,
@@ -262,7 +276,7 @@ def kept_table(runs, by_task=False):
     return rows
 
 
-def kept_notes(runs):
+def kept_notes(runs: Mapping[str, RunDirectory]) -> list[str]:
     """Sentences on thresholds that were lowered and rewards that are all 0.
 
     What holds for all tasks together is not said again of each.
@@ -288,7 +302,7 @@ def _remarks(numbers):
         yield _cut(numbers["why"], _SETTING)
 
 
-def reasoning_table(runs):
+def reasoning_table(runs: Mapping[str, RunDirectory]) -> Table:
     """Rows: how many summaries were generated, refused and kept."""
     *counts, copied = _TAUGHT
     heads = [name.replace("_", " ") for name in _TAUGHT]

@@ -1,8 +1,12 @@
 """What each method wrote for the test users, and what that was worth."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +23,9 @@ from keras_restpg.records import (
 )
 from keras_restpg.self_training.e_step import joined
 from keras_restpg.store.stage import stage_name
+
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
 
 # What a stage's model is called in the paper's tables.
 NAMES = {
@@ -51,7 +58,7 @@ class Result:
     name: str = ""
 
     @property
-    def title(self):
+    def title(self) -> str:
         """The method's name as people read it."""
         if self.name:
             return self.name
@@ -59,31 +66,36 @@ class Result:
         return f"{name}, iteration {self.iteration}" if self.iteration else name
 
     @property
-    def stage(self):
+    def stage(self) -> str:
         """The name of the stage that trained it."""
         return stage_name(self.iteration)
 
     @property
-    def reasons(self):
+    def reasons(self) -> bool:
         return self.method in ("sft-reasoning", "rest-pg")
 
-    def rewards(self, examples):
+    def rewards(self, examples: Sequence[Example]) -> np.ndarray:
         """The reward of each example, float array (n,)."""
         return np.array([self.outputs[e.id].score.reward for e in examples])
 
-    def answer(self, example):
+    def answer(self, example: Example) -> str | None:
         """The final answer for an example, or None."""
         text = self.outputs[example.id].sample.text
         return prompts.final_answer(text, self.reasons)
 
-    def reasoning(self, example):
+    def reasoning(self, example: Example) -> str:
         """The reasoning before it; empty where there is none."""
         text = self.outputs[example.id].sample.text
         parts = prompts.split_output(text) if self.reasons else None
         return parts[0] if parts else ""
 
 
-def save_examples(run, split, examples, documents):
+def save_examples(
+    run: RunDirectory,
+    split: str,
+    examples: Sequence[Example],
+    documents: Sequence[Iterable[Document]],
+) -> None:
     """Keeps what a split's outputs are read with: `<split>.jsonl`.
 
     So results are there without the data that the run was made from.
@@ -104,7 +116,7 @@ def save_examples(run, split, examples, documents):
     run.files.write(f"{split}.jsonl", "\n".join([*lines, ""]).encode())
 
 
-def load_examples(run, split="test"):
+def load_examples(run: RunDirectory, split: str = "test") -> list[Example]:
     """What `save_examples` kept, a list of `Example`; empty where nothing.
 
     Raises:
@@ -123,7 +135,9 @@ def load_examples(run, split="test"):
         ) from None
 
 
-def load_results(run, split="test"):
+def load_results(
+    run: RunDirectory, split: str = "test"
+) -> tuple[list[Example], list[Result]]:
     """The results of a run, read from its directory alone.
 
     Args:
@@ -176,14 +190,14 @@ def _outputs(run, samples, scores):
     return {each.sample.example_id: each for each in joined(found, judged)}
 
 
-def method_of(reasons, iteration):
+def method_of(reasons: bool, iteration: int) -> str:
     """The method whose model a stage is."""
     if iteration:
         return "rest-pg" if reasons else "rest-em"
     return "sft-reasoning" if reasons else "sft"
 
 
-def tasks_of(examples):
+def tasks_of(examples: Sequence[Example]) -> dict[str, list[Example]]:
     """`{task: [examples]}`, tasks in order of their names."""
     names = sorted({example.task for example in examples})
     return {

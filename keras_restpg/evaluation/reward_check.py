@@ -11,18 +11,28 @@ small: the mean score falls from own to other documents, on a straight line in
 the share that is swapped.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
 
+from keras_restpg._types import Json, Table
 from keras_restpg.evaluation.metrics import overlap_metrics
 from keras_restpg.evaluation.significance import bootstrap, interval, paired_p
 from keras_restpg.rewards import scoring
 from keras_restpg.seeds import draw
 from keras_restpg.tables import as_text
+
+if TYPE_CHECKING:
+    from keras_restpg.records import Example
+    from keras_restpg.rewards import EmbeddingReward
+    from keras_restpg.rewards.reward import RewardLike
 
 # Examples that are looked at; each takes four judgements.
 EXAMPLES = 64
@@ -75,7 +85,7 @@ class JudgeCheck:
     correlations: dict[str, float]
 
     @property
-    def doubt(self):
+    def doubt(self) -> str:
         """A sentence on why the reward is not to be trusted; else empty."""
         found = self.written
         if found is None:
@@ -93,7 +103,7 @@ class JudgeCheck:
             "answers got no score."
         )
 
-    def to_json(self):
+    def to_json(self) -> Json:
         """As JSON values; NaN as None."""
         found = dataclasses.asdict(self)
         found["correlations"] = {
@@ -103,7 +113,7 @@ class JudgeCheck:
         return found
 
     @classmethod
-    def from_json(cls, found):
+    def from_json(cls, found: Json) -> JudgeCheck:
         """What `to_json` wrote."""
         parts = {name: found[name] for name in _PAIRS}
         parts = {n: part and Separation(**part) for n, part in parts.items()}
@@ -113,7 +123,7 @@ class JudgeCheck:
         }
         return cls(**{**found, **parts, "correlations": correlations})
 
-    def tables(self):
+    def tables(self) -> tuple[Table, Table]:
         """Rows of what separates and what correlates, two tables."""
         head = ["own text against another user's", "own", "other", "p"]
         rows = [[*head, "area under the curve", "95% interval"]]
@@ -129,7 +139,7 @@ class JudgeCheck:
         names += [[n, f"{v:.3f}"] for n, v in self.correlations.items()]
         return rows, names
 
-    def text(self):
+    def text(self) -> str:
         """What is printed."""
         share = self.unjudged / max(self.answers, 1)
         return "\n\n".join(
@@ -142,7 +152,13 @@ class JudgeCheck:
         )
 
 
-def check_judge(reward, examples, embedding=None, count=EXAMPLES, seed=0):
+def check_judge(
+    reward: RewardLike,
+    examples: Sequence[Example],
+    embedding: EmbeddingReward | None = None,
+    count: int = EXAMPLES,
+    seed: int = 0,
+) -> JudgeCheck:
     """Measures a reward on data before it is trusted.
 
     Args:
@@ -185,7 +201,7 @@ def check_judge(reward, examples, embedding=None, count=EXAMPLES, seed=0):
     )
 
 
-def area(own, other):
+def area(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """The chance that an own text has the higher score, ties counting half.
 
     Args:

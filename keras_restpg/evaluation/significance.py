@@ -4,7 +4,10 @@ Beyond the paper: intervals, effect sizes, and p-values corrected for how many
 comparisons were made.
 """
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVEL = 0.05
@@ -13,7 +16,7 @@ _DRAWS = 2000
 _NUMBERS = 1 << 20
 
 
-def paired_p(ours, theirs):
+def paired_p(ours: np.ndarray, theirs: np.ndarray) -> float:
     """The p-value of the difference between two methods.
 
     Args:
@@ -32,13 +35,15 @@ def paired_p(ours, theirs):
     return float(stats.ttest_1samp(difference, 0.0).pvalue)
 
 
-def improves(ours, theirs, level=LEVEL):
+def improves(
+    ours: np.ndarray, theirs: np.ndarray, level: float = LEVEL
+) -> bool:
     """Whether one method is better than another, not by chance."""
     better = np.mean(ours) > np.mean(theirs)
     return bool(better) and paired_p(ours, theirs) < level
 
 
-def effect_size(ours, theirs):
+def effect_size(ours: ArrayLike, theirs: ArrayLike) -> float:
     """Cohen's d of paired values: the mean difference over its deviation.
 
     NaN where there are fewer than two, or the difference never varies.
@@ -49,7 +54,7 @@ def effect_size(ours, theirs):
     return float(difference.mean() / difference.std(ddof=1))
 
 
-def holm(p_values):
+def holm(p_values: ArrayLike) -> np.ndarray:
     """Holm's correction: p-values that hold for all comparisons together.
 
     Args:
@@ -66,8 +71,10 @@ def holm(p_values):
     return adjusted
 
 
-def bootstrap(statistic, *samples, seed=0):
-    """Draws of a statistic of paired samples, float array.
+def bootstrap(
+    statistic: Callable[..., np.ndarray], *samples: ArrayLike, seed: int = 0
+) -> np.ndarray:
+    """Draws of a statistic of paired samples, float array (draws,).
 
     Args:
         statistic: from as many arrays (draws, n) as there are samples to an
@@ -75,19 +82,19 @@ def bootstrap(statistic, *samples, seed=0):
         *samples: arrays (n,); their places are drawn together.
         seed: of the draws.
     """
-    samples = [np.asarray(each) for each in samples]
+    arrays = [np.asarray(each) for each in samples]
     random = np.random.default_rng(seed)
-    count = len(samples[0])
+    count = len(arrays[0])
     at_once = max(1, _NUMBERS // count)
     found = []
     for first in range(0, _DRAWS, at_once):
         shape = min(at_once, _DRAWS - first), count
         places = random.integers(count, size=shape)
-        found.append(statistic(*(each[places] for each in samples)))
+        found.append(statistic(*(each[places] for each in arrays)))
     return np.concatenate(found)
 
 
-def mean_draws(values, users):
+def mean_draws(values: ArrayLike, users: ArrayLike) -> np.ndarray:
     """Bootstrap draws of a mean, users being drawn with all their examples.
 
     Args:
@@ -100,7 +107,7 @@ def mean_draws(values, users):
     return bootstrap(lambda s, c: s.sum(1) / c.sum(1), sums, counts)
 
 
-def interval(draws, level=0.95):
+def interval(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
     """The percentile interval of a bootstrap's draws, `(low, high)`."""
     tail = 100 * (1 - level) / 2
     low, high = np.percentile(draws, [tail, 100 - tail])

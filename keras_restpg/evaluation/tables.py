@@ -6,11 +6,16 @@ test is over all examples. Beyond the paper: 95% bootstrap intervals over
 users.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_restpg._types import Table
 from keras_restpg.evaluation.results import tasks_of
 from keras_restpg.evaluation.significance import (
     improves,
@@ -18,6 +23,10 @@ from keras_restpg.evaluation.significance import (
     mean_draws,
 )
 from keras_restpg.tables import as_csv
+
+if TYPE_CHECKING:
+    from keras_restpg.evaluation.results import Result
+    from keras_restpg.records import Example
 
 AVERAGE = "average"
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -62,14 +71,14 @@ class ScoreTable:
     titles: list[str]
     cells: list[list[Cell]]
 
-    def rows(self):
+    def rows(self) -> Table:
         """Rows of str for text and HTML, the head first."""
         return self._written(
             lambda n, title: f"{n} {title}",
             lambda cell: f"{cell.mean:.4f} {_marks(cell)}".rstrip(),
         )
 
-    def markdown(self):
+    def markdown(self) -> str:
         """The table in Markdown, the best of each column in bold."""
 
         def written(cell):
@@ -83,7 +92,7 @@ class ScoreTable:
         lines = [[*map(_cell, head)], ["---"] * len(head), *rows]
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
-    def latex(self):
+    def latex(self) -> str:
         """A tabular for the package booktabs, the best in bold."""
 
         def written(cell):
@@ -102,7 +111,7 @@ class ScoreTable:
         lines += [r"\bottomrule", r"\end{tabular}"]
         return "\n".join(lines) + "\n"
 
-    def csv(self):
+    def csv(self) -> str:
         """A line each mean, with its interval."""
         rows = [["model", "task", "mean", "low", "high", "better than"]]
         for title, cells in zip(self.titles, self.cells, strict=True):
@@ -121,7 +130,12 @@ class ScoreTable:
         return rows
 
 
-def score_table(titles, rewards, tasks, users):
+def score_table(
+    titles: Sequence[str],
+    rewards: Sequence[np.ndarray],
+    tasks: Sequence[str],
+    users: Sequence[str],
+) -> ScoreTable:
     """The `ScoreTable` of some methods.
 
     Args:
@@ -130,14 +144,14 @@ def score_table(titles, rewards, tasks, users):
         tasks: each example's task, a list of n.
         users: each example's user.
     """
-    tasks, users = np.asarray(tasks, str), np.asarray(users, str)
-    names = sorted(set(tasks.tolist()))
-    columns = [tasks == name for name in names]
+    task_of, user_of = np.asarray(tasks, str), np.asarray(users, str)
+    names = sorted(set(tasks))
+    columns = [task_of == name for name in names]
     cells = []
     for number, ours in enumerate(rewards):
-        draws = [mean_draws(ours[part], users[part]) for part in columns]
-        means = [float(ours[part].mean()) for part in columns]
+        draws = [mean_draws(ours[part], user_of[part]) for part in columns]
         draws.append(np.mean(draws, axis=0))
+        means = [float(ours[part].mean()) for part in columns]
         means.append(float(np.mean(means)))
         over = [
             tuple(
@@ -147,24 +161,28 @@ def score_table(titles, rewards, tasks, users):
             )
             for part in [*columns, slice(None)]
         ]
-        cells.append(list(zip(means, map(interval, draws), over, strict=True)))
-    best = [
-        max(round(row[i][0], 4) for row in cells) for i in range(len(means))
-    ]
-    return ScoreTable(
-        [*names, AVERAGE],
-        list(titles),
-        [
+        cells.append(
             [
-                Cell(mean, *bounds, over, round(mean, 4) == best[i])
-                for i, (mean, bounds, over) in enumerate(row)
+                Cell(mean, *interval(drawn), above, False)
+                for mean, drawn, above in zip(means, draws, over, strict=True)
             ]
-            for row in cells
-        ],
-    )
+        )
+    best = [
+        max(round(cell.mean, 4) for cell in c) for c in zip(*cells, strict=True)
+    ]
+    marked = [
+        [
+            dataclasses.replace(cell, best=round(cell.mean, 4) == highest)
+            for cell, highest in zip(row, best, strict=True)
+        ]
+        for row in cells
+    ]
+    return ScoreTable([*names, AVERAGE], list(titles), marked)
 
 
-def main_table(results, examples):
+def main_table(
+    results: Sequence[Result], examples: Sequence[Example]
+) -> ScoreTable:
     """The `ScoreTable` of a run's results.
 
     Args:
@@ -179,7 +197,7 @@ def main_table(results, examples):
     )
 
 
-def macro_average(result, examples):
+def macro_average(result: Result, examples: Sequence[Example]) -> float:
     """The mean over tasks of the mean reward."""
     parts = tasks_of(examples).values()
     return float(np.mean([result.rewards(part).mean() for part in parts]))

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from typing import Self
 
 # Where the innermost Python frame lies while a backend computes or compiles.
 _MODEL = ("jax", "jaxlib", "tensorflow", "torch", "keras")
@@ -20,24 +21,24 @@ class PythonShare:
             files; from 0 to 1.
     """
 
-    def __init__(self, interval=0.01):
+    def __init__(self, interval: float = 0.01) -> None:
         self.interval = interval
         self.looks = self.outside = 0
         self._done = threading.Event()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._roots = _roots()
         self._watched = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
 
     @property
-    def share(self):
+    def share(self) -> float:
         return self.outside / max(self.looks, 1)
 
     def _watch(self):

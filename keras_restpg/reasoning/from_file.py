@@ -1,15 +1,18 @@
 """Reasoning of one's own instead of a teacher's."""
 
+from collections.abc import Sequence
+
+from keras_restpg._types import Path
 from keras_restpg.data import reading
 from keras_restpg.errors import InputError
 from keras_restpg.reasoning.leaks import clean, copied_share
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Example, Reasoning
 
 _KEY = ("example_id", "id")
 _TEXT = ("text", "reasoning")
 
 
-def load_reasoning(path, examples):
+def load_reasoning(path: Path, examples: Sequence[Example]) -> list[Reasoning]:
     """Reasoning of one's own, from a `.jsonl`, `.json` or `.parquet` file.
 
     Each row is an object with `example_id` (or `id`) and `text` (or

@@ -1,9 +1,11 @@
 """What a teacher wrote: cleaned, and measured for what it gives away."""
 
 import re
+from collections.abc import Sequence
 
 from keras_restpg import prompts
 from keras_restpg.data.words import ngrams, words
+from keras_restpg.records import Document, Example
 
 # What chat models put around what they were asked for.
 _TURN_END = re.compile(
@@ -33,7 +35,7 @@ _THOUGHT = re.compile(
 )
 
 
-def clean(text):
+def clean(text: str) -> str:
     """A teacher's output without the artefacts of chat models.
 
     Control tokens as text, what follows the end of the turn, the thoughts
@@ -55,7 +57,9 @@ def clean(text):
     return text
 
 
-def copied_share(text, example, documents, n=5):
+def copied_share(
+    text: str, example: Example, documents: Sequence[Document], n: int = 5
+) -> float:
     """How much of the expected output a summary gives away.
 
     Args:

@@ -15,11 +15,17 @@ from what is not there at inference. The paper has no such guard; a limit of
 import collections
 import contextlib
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras_restpg import prompts
 from keras_restpg.errors import InputError
 from keras_restpg.reasoning.leaks import clean, copied_share
-from keras_restpg.records import Reasoning
+from keras_restpg.records import Document, Example, Reasoning
+
+# From prompts, the number of texts for each, and names of their random
+# numbers, to those texts.
+Generate = Callable[[list[str], int, list[str]], list[list[str]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +84,12 @@ class Teacher:
 
     def __init__(
         self,
-        generate,
-        max_copied=0.2,
-        attempts=4,
-        max_prompt_tokens=None,
-        count_tokens=None,
-    ):
+        generate: Generate,
+        max_copied: float = 0.2,
+        attempts: int = 4,
+        max_prompt_tokens: int | None = None,
+        count_tokens: Callable[[str], int] | None = None,
+    ) -> None:
         if not 0 <= max_copied <= 1 or attempts < 1:
             raise ValueError(
                 "`max_copied` must be from 0 to 1 and `attempts` at least 1. "
@@ -102,7 +108,7 @@ class Teacher:
         if max_prompt_tokens is not None and self.count_tokens is None:
             raise ValueError("`max_prompt_tokens` needs `count_tokens`")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this teacher from others, and so its reasoning.
 
         Returns:
@@ -117,7 +123,11 @@ class Teacher:
             "count_tokens": self._own_count,
         }
 
-    def explain(self, examples, documents):
+    def explain(
+        self,
+        examples: Sequence[Example],
+        documents: Sequence[Sequence[Document]],
+    ) -> tuple[list[Reasoning], TeacherReport]:
         """The reasoning of each example.
 
         Args:
@@ -155,7 +165,7 @@ class Teacher:
         left_out = tuple(key for key in retrieved if key not in kept)
         return found, _report(found, left_out, counts)
 
-    def prompt(self, example, documents):
+    def prompt(self, example: Example, documents: Sequence[Document]) -> str:
         """The teacher's input of Figure 7 for one example.
 
         Raises:
@@ -163,6 +173,7 @@ class Teacher:
                 documents.
         """
         texts = [document.text for document in documents]
+        limit, count = self.max_prompt_tokens, self.count_tokens
         while True:
             text = prompts.fill(
                 prompts.TEACHER_PROMPT,
@@ -170,8 +181,7 @@ class Teacher:
                 prompt=example.prompt,
                 expected=example.expected,
             )
-            limit = self.max_prompt_tokens
-            if limit is None or self.count_tokens(text) <= limit:
+            if limit is None or count is None or count(text) <= limit:
                 return text
             if not any(texts):
                 raise InputError(

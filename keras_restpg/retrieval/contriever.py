@@ -6,20 +6,27 @@ normalises, its tokenizer keeps accents, which Contriever's strips, and its
 BERT approximates GELU: vectors would be off by some 1e-4.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import json
 import pathlib
 import tempfile
+from typing import TYPE_CHECKING, Self
 
 import keras
 import numpy as np
 import tokenizers
 from keras import ops
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.model.embedder import BucketedEmbedder
 from keras_restpg.retrieval.dense import DenseRetriever
+
+if TYPE_CHECKING:
+    from keras_hub.models import Backbone
 
 _ANEW = (
     "Download the files of facebook/contriever anew and convert them with "
@@ -38,7 +45,13 @@ class MeanEmbedder:
         rows: texts of a batch; None: as many as make a good one.
     """
 
-    def __init__(self, bert, vocabulary, max_tokens=512, rows=None):
+    def __init__(
+        self,
+        bert: Backbone,
+        vocabulary: Path,
+        max_tokens: int = 512,
+        rows: int | None = None,
+    ) -> None:
         vocabulary = pathlib.Path(vocabulary)
         self.tokenizer = _tokenizer(vocabulary, bert.vocabulary_size)
         limit = min(max_tokens, bert.max_sequence_length)
@@ -52,7 +65,7 @@ class MeanEmbedder:
 
         self._embed = BucketedEmbedder(pooled, bert.variables, limit, rows)
 
-    def __call__(self, texts):
+    def __call__(self, texts: list[str]) -> np.ndarray:
         """Vectors float32 (n, width) of n texts."""
         ids = [found.ids for found in self.tokenizer.encode_batch(texts)]
         counts = np.array([len(tokens) for tokens in ids])
@@ -80,7 +93,7 @@ class Contriever(DenseRetriever):
     """Dense retrieval with Contriever's vectors."""
 
     @classmethod
-    def from_preset(cls, folder, cache=None):
+    def from_preset(cls, folder: Path, cache: Path | None = None) -> Self:
         """The retriever that `convert` wrote.
 
         Args:
@@ -105,7 +118,7 @@ class Contriever(DenseRetriever):
         return cls(MeanEmbedder(bert, folder / "vocab.txt"), name, cache)
 
 
-def convert(source, target):
+def convert(source: Path, target: Path) -> None:
     """Turns the public Contriever into a KerasHub preset.
 
     Args:

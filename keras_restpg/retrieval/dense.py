@@ -8,11 +8,15 @@ profile's vectors: profiles hold tens to hundreds of documents.
 import hashlib
 import os
 import pathlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
 
 import faiss
 import numpy as np
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
+from keras_restpg.records import Document, Example
 from keras_restpg.retrieval.retriever import (
     Retriever,
     indexed_text,
@@ -48,7 +52,12 @@ class DenseRetriever(Retriever):
         ```
     """
 
-    def __init__(self, embed, name="", cache=None):
+    def __init__(
+        self,
+        embed: Callable[[list[str]], np.ndarray],
+        name: str = "",
+        cache: Path | None = None,
+    ) -> None:
         if cache and not name:
             raise ValueError(
                 "A cache needs a `name` of the model and its weights: two "
@@ -59,7 +68,7 @@ class DenseRetriever(Retriever):
         self.vectors = Vectors(cache or None, name)
 
     @classmethod
-    def from_preset(cls, preset, cache=None):
+    def from_preset(cls, preset: Path, cache: Path | None = None) -> Self:
         """The retriever of a KerasHub text embedder.
 
         Args:
@@ -86,12 +95,14 @@ class DenseRetriever(Retriever):
             ) from error
         return cls(TextEmbedder(embedder), _fingerprint(preset), cache)
 
-    def rank(self, query, documents, k):
+    def rank(
+        self, query: str, documents: Sequence[Document], k: int
+    ) -> list[int]:
         texts = [indexed_text(document) for document in documents]
         vectors = self._embed([query, *texts])
         return _rank(vectors, query, texts, k) if texts else []
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells it from others: the model's name, else the model.
 
         Returns:
@@ -99,7 +110,9 @@ class DenseRetriever(Retriever):
         """
         return {"name": self.name} if self.name else {"embed": self.embed}
 
-    def retrieve(self, examples, k=5):
+    def retrieve(
+        self, examples: Sequence[Example], k: int = 5
+    ) -> list[tuple[Document, ...]]:
         texts = {query_of(example) for example in examples}
         texts |= {indexed_text(d) for e in examples for d in e.documents}
         self._embed(sorted(texts))
@@ -165,7 +178,7 @@ class Vectors:
             a file that can't be read or is of another kind.
     """
 
-    def __init__(self, folder=None, name=""):
+    def __init__(self, folder: Path | None = None, name: str = "") -> None:
         if folder is not None and os.path.islink(folder):
             raise InputError(
                 f"{folder} is a link, so no vectors are kept there. Give the "
@@ -177,7 +190,7 @@ class Vectors:
         kept = self._cache.get([self._key("width", "")]).values()
         self.width = next((int.from_bytes(each, "big") for each in kept), None)
 
-    def find(self, texts):
+    def find(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
         """`{text: vector}` of those texts that are kept; float32 (width,)."""
         keys = {self._key("text", text): text for text in texts}
         found = {
@@ -188,15 +201,16 @@ class Vectors:
             self._agree(len(vector))
         return found
 
-    def add(self, texts, vectors):
+    def add(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Keeps the vectors (n, width) of n texts.
 
         Raises:
             InputError: another width than before, or a file that can't be
                 written.
         """
-        self._agree(vectors.shape[1])
-        rows = {self._key("width", ""): self.width.to_bytes(4, "big")}
+        width = vectors.shape[1]
+        self._agree(width)
+        rows = {self._key("width", ""): width.to_bytes(4, "big")}
         rows |= {
             self._key("text", text): vector.astype("<f4").tobytes()
             for text, vector in zip(texts, vectors, strict=True)

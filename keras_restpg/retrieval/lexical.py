@@ -2,11 +2,14 @@
 
 import logging
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import bm25s
 import numpy as np
 
 from keras_restpg.data.words import words
+from keras_restpg.records import Document
 from keras_restpg.retrieval.retriever import Retriever, indexed_text
 
 # It tells of every index that it builds.
@@ -28,14 +31,20 @@ class BM25(Retriever):
     their order; a warning says so once.
     """
 
-    def __init__(self, method="bm25+", k1=1.5, b=0.75, tokenize=words):
+    def __init__(
+        self,
+        method: str = "bm25+",
+        k1: float = 1.5,
+        b: float = 0.75,
+        tokenize: Callable[[str], list[str]] = words,
+    ) -> None:
         self.method = method
         self.k1 = k1
         self.b = b
         self.tokenize = tokenize
         self._warned = False
 
-    def scores(self, query, documents):
+    def scores(self, query: str, documents: Sequence[Document]) -> np.ndarray:
         """The score of each document, float array (n,)."""
         tokens = [self.tokenize(indexed_text(d)) for d in documents]
         known = set().union(*tokens)
@@ -49,11 +58,13 @@ class BM25(Retriever):
         index.index(tokens, show_progress=False)
         return index.get_scores(asked)
 
-    def rank(self, query, documents, k):
+    def rank(
+        self, query: str, documents: Sequence[Document], k: int
+    ) -> list[int]:
         order = np.argsort(-self.scores(query, documents), kind="stable")
         return order[:k].tolist()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "method": self.method,
             "k1": self.k1,

@@ -1,6 +1,10 @@
 """The interface of retrieval, R(x, P, k) of §2, and two simple ones."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 from keras_restpg.data import dates
+from keras_restpg.records import Document, Example
 from keras_restpg.seeds import draw
 
 
@@ -16,7 +20,9 @@ class Retriever:
         ```
     """
 
-    def rank(self, query, documents, k):
+    def rank(
+        self, query: str, documents: Sequence[Document], k: int
+    ) -> list[int]:
         """The k best documents of one profile.
 
         Args:
@@ -30,7 +36,9 @@ class Retriever:
         """
         raise NotImplementedError
 
-    def retrieve(self, examples, k=5):
+    def retrieve(
+        self, examples: Sequence[Example], k: int = 5
+    ) -> list[tuple[Document, ...]]:
         """The k best documents of each example's profile.
 
         Args:
@@ -54,14 +62,20 @@ class Retriever:
         ]
 
 
-def query_of(example):
+def query_of(example: Example) -> str:
     """What is searched for."""
     return example.query or example.prompt
 
 
-def indexed_text(document):
+def indexed_text(document: Document) -> str:
     """What of a document is searched."""
     return document.search_text or document.text
+
+
+# A retriever, or a function from query, documents and k to indices.
+RetrieverLike = (
+    Retriever | Callable[[str, Sequence[Document], int], Iterable[int]]
+)
 
 
 class MostRecent(Retriever):
@@ -75,10 +89,12 @@ class MostRecent(Retriever):
             any form that `keras_restpg.data.dates.parse` reads.
     """
 
-    def __init__(self, date_format=""):
+    def __init__(self, date_format: str = "") -> None:
         self.date_format = date_format
 
-    def rank(self, query, documents, k):
+    def rank(
+        self, query: str, documents: Sequence[Document], k: int
+    ) -> list[int]:
         """As `Retriever.rank`.
 
         Raises:
@@ -88,21 +104,23 @@ class MostRecent(Retriever):
         order = range(len(documents) - 1, -1, -1)
         return sorted(order, key=moments.__getitem__, reverse=True)[:k]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"date_format": self.date_format}
 
 
 class Random(Retriever):
     """Documents in a random order that the seed and the query decide."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def rank(self, query, documents, k):
+    def rank(
+        self, query: str, documents: Sequence[Document], k: int
+    ) -> list[int]:
         order = range(len(documents))
         return sorted(order, key=lambda i: draw(self.seed, i, query))[:k]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed}
 
 
@@ -124,7 +142,7 @@ class _Function(Retriever):
         return {"function": self.function}
 
 
-def as_retriever(retriever):
+def as_retriever(retriever: Any) -> Retriever:
     """A `Retriever`, also of `(query, documents, k) -> indices`."""
     if hasattr(retriever, "retrieve"):
         return retriever

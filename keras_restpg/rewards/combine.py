@@ -5,10 +5,15 @@ score stay with the combined reward. Where one of them has no judgement of an
 answer, there is none.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_restpg.records import Example
 from keras_restpg.rewards.reward import (
     SCORES,
     Judgement,
@@ -18,6 +23,9 @@ from keras_restpg.rewards.reward import (
     checked,
     judgements,
 )
+
+if TYPE_CHECKING:
+    from keras_restpg.rewards.reward import RewardLike, Scorer
 
 
 class FunctionReward(Reward):
@@ -33,16 +41,18 @@ class FunctionReward(Reward):
         ```
     """
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[Example, str], Any]) -> None:
         self.function = function
 
-    def score(self, examples, answers):
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
         check_aligned(examples, answers)
         pairs = zip(examples, answers, strict=True)
         values = [self.function(example, answer) for example, answer in pairs]
         return checked(values, len(answers)).astype("float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"function": self.function}
 
 
@@ -58,7 +68,11 @@ class MixReward(Judging):
         ValueError: no rewards, or weights that do not fit them.
     """
 
-    def __init__(self, rewards, weights=None):
+    def __init__(
+        self,
+        rewards: Sequence[RewardLike],
+        weights: Sequence[float] | None = None,
+    ) -> None:
         self.rewards = [as_reward(reward) for reward in rewards]
         weights = [1.0] * len(rewards) if weights is None else weights
         self.weights = np.array(weights, "float64")
@@ -75,7 +89,9 @@ class MixReward(Judging):
             )
         self.weights = self.weights / self.weights.sum()
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         parts = [judgements(r, examples, answers) for r in self.rewards]
         scores = [_scores(part, len(answers)) for part in parts]
         total = np.clip(self.weights @ np.array(scores), 0.0, 1.0)
@@ -86,7 +102,7 @@ class MixReward(Judging):
             )
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"rewards": self.rewards, "weights": self.weights.tolist()}
 
 
@@ -112,7 +128,11 @@ class SteppedReward(Judging):
         ```
     """
 
-    def __init__(self, reward, cutoffs=(0.2, 0.4, 0.6, 0.85)):
+    def __init__(
+        self,
+        reward: RewardLike,
+        cutoffs: Sequence[float] = (0.2, 0.4, 0.6, 0.85),
+    ) -> None:
         self.reward = as_reward(reward)
         self.cutoffs = np.array(cutoffs, "float64")
         if self.cutoffs.shape != (4,) or not (np.diff(self.cutoffs) > 0).all():
@@ -121,7 +141,9 @@ class SteppedReward(Judging):
                 f"Received: {cutoffs}"
             )
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         found = judgements(self.reward, examples, answers)
         # float32 values that should equal a cutoff may fall just below it.
         values = _scores(found, len(answers)) + 1e-6
@@ -133,7 +155,7 @@ class SteppedReward(Judging):
             )
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"reward": self.reward, "cutoffs": self.cutoffs.tolist()}
 
 
@@ -161,7 +183,7 @@ def _rescored(judgement, score):
     return dataclasses.replace(judgement, score=score)
 
 
-def as_reward(reward):
+def as_reward(reward: Any) -> Scorer:
     """`reward` itself, or a callable wrapped as `FunctionReward`.
 
     Raises:
@@ -169,9 +191,9 @@ def as_reward(reward):
     """
     if hasattr(reward, "score"):
         return reward
-    if callable(reward):
-        return FunctionReward(reward)
-    raise ValueError(
-        "A reward must have a method `score(examples, answers)` or be "
-        f"callable. Received: {reward!r}"
-    )
+    if not callable(reward):
+        raise ValueError(
+            "A reward must have a method `score(examples, answers)` or be "
+            f"callable. Received: {reward!r}"
+        )
+    return FunctionReward(reward)

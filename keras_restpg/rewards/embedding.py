@@ -1,7 +1,11 @@
 """Embedding similarity as a reward: cheap, and blind to style."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from keras_restpg.records import Example
 from keras_restpg.rewards.reward import Reward, check_aligned
 
 
@@ -24,11 +28,13 @@ class EmbeddingReward(Reward):
         ```
     """
 
-    def __init__(self, embedder, batch_size=32):
+    def __init__(self, embedder: Any, batch_size: int = 32) -> None:
         self.embedder = embedder
         self.batch_size = batch_size
 
-    def score(self, examples, answers):
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
         """Rewards float32 (n,), from 0 to 1; blank answers get 0."""
         check_aligned(examples, answers)
         if not answers:
@@ -43,7 +49,7 @@ class EmbeddingReward(Reward):
         similarity = np.where(blank, 0.0, (left * right).sum(-1))
         return np.clip(similarity, 0.0, 1.0).astype("float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"embedder": self.embedder}
 
     def _embed(self, texts):

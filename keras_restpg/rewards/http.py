@@ -13,10 +13,14 @@ The prompt is Figure 6; how a score follows from the reply stands in
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 from keras_restpg import prompts
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.model.text import CONTROL
+from keras_restpg.records import Example
 from keras_restpg.rewards import http_client, http_reply
 from keras_restpg.rewards.reward import Judgement, Judging, check_aligned
 from keras_restpg.store.cache import Cache
@@ -72,18 +76,18 @@ class HTTPJudge(Judging):
 
     def __init__(
         self,
-        url,
-        model,
-        api_key=None,
-        logprobs=True,
-        timeout=60.0,
-        retries=4,
-        backoff=1.0,
-        concurrency=8,
-        cache=None,
-        max_characters=8192,
-        max_tokens=http_reply.PLACES,
-    ):
+        url: str,
+        model: str,
+        api_key: str | None = None,
+        logprobs: bool = True,
+        timeout: float = 60.0,
+        retries: int = 4,
+        backoff: float = 1.0,
+        concurrency: int = 8,
+        cache: Path | None = None,
+        max_characters: int = 8192,
+        max_tokens: int = http_reply.PLACES,
+    ) -> None:
         if max_characters < 1 or max_tokens < 1:
             raise InputError(
                 "`max_characters` and `max_tokens` must be at least 1. "
@@ -105,7 +109,9 @@ class HTTPJudge(Judging):
         self.max_characters = max_characters
         self.max_tokens = max_tokens
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         """How the judge came to each score.
 
         Args:
@@ -133,7 +139,7 @@ class HTTPJudge(Judging):
             found[key].judgement() if key else Judgement(0.0) for key in keys
         ]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this judge from others.
 
         Not how its server is reached: url, key, timeout and the like.
@@ -152,8 +158,12 @@ class HTTPJudge(Judging):
         """`{key: Reply}` of `{key: body}`, from the cache or the server."""
         bodies = {key: body for key, body in bodies.items() if key}
         kept = self.cache.get(bodies).items()
-        found = {key: http_reply.from_bytes(data) for key, data in kept}
-        missing = {k: b for k, b in bodies.items() if not found.get(k)}
+        found = {
+            key: reply
+            for key, data in kept
+            if (reply := http_reply.from_bytes(data))
+        }
+        missing = {k: b for k, b in bodies.items() if k not in found}
 
         def done(key, reply):
             self.cache.add({key: http_reply.to_bytes(reply)})

@@ -15,11 +15,14 @@ import random
 import ssl
 import threading
 import urllib.parse
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import anyio
 import anyio.from_thread
 import httpx
 
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 
 _AGAIN = (408, 429, 500, 502, 503, 504, 529)
@@ -56,14 +59,14 @@ class Client:
 
     def __init__(
         self,
-        url,
-        api_key=None,
-        timeout=60.0,
-        retries=4,
-        backoff=1.0,
-        concurrency=8,
-        largest=1 << 20,
-    ):
+        url: str,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 4,
+        backoff: float = 1.0,
+        concurrency: int = 8,
+        largest: int = 1 << 20,
+    ) -> None:
         if not _is_address(url):
             raise InputError(
                 "A judge's address must begin with http:// or https:// and "
@@ -98,7 +101,12 @@ class Client:
             # A user in the address would take the key's place.
             self._address = _without_user(self._address)
 
-    def post_all(self, bodies, read, done):
+    def post_all(
+        self,
+        bodies: Mapping[str, Json],
+        read: Callable[[Json], Any],
+        done: Callable[[str, Any], None],
+    ) -> None:
         """Posts all of `bodies`; a failure or Ctrl-C ends it at once.
 
         Args:
@@ -117,7 +125,7 @@ class Client:
         with anyio.from_thread.start_blocking_portal() as portal:
             portal.call(self._post_all, bodies, read, done)
 
-    def redact(self, text):
+    def redact(self, text: str) -> str:
         """A text without what the key and the address keep secret."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, "[hidden]")

@@ -22,9 +22,12 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from keras_restpg._types import Json
 from keras_restpg.rewards.reward import (
     CRITERIA,
     SCORES,
@@ -71,7 +74,7 @@ class Reply:
     before: str = ""
     tokens: list | None = None
 
-    def judgement(self):
+    def judgement(self) -> Judgement:
         """The `Judgement` that follows; perhaps that there is none."""
         if self.tokens is not None:
             return judgement_of(criteria_log_probs(self.tokens), self.text)
@@ -84,12 +87,12 @@ class Reply:
         return Judgement(score)
 
 
-def to_bytes(reply):
+def to_bytes(reply: Reply) -> bytes:
     """A `Reply` as a cache keeps it."""
     return json.dumps(dataclasses.asdict(reply)).encode()
 
 
-def from_bytes(data):
+def from_bytes(data: bytes) -> Reply | None:
     """The `Reply` of these bytes; None where they hold none."""
     try:
         reply = Reply(**json.loads(data))
@@ -107,7 +110,7 @@ def from_bytes(data):
         return None
 
 
-def read(choice, logprobs):
+def read(choice: Json, logprobs: bool) -> Reply:
     """The `Reply` in one of a completion's choices.
 
     Args:
@@ -134,7 +137,7 @@ def read(choice, logprobs):
     return Reply(text[:_SAID], before[:_SAID], tokens)
 
 
-def _is_said(value):
+def _is_said(value) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip())
 
 
@@ -165,7 +168,7 @@ def _answer(content, answer):
     return content[first : first + PLACES]
 
 
-def criteria_log_probs(tokens):
+def criteria_log_probs(tokens: Sequence[Sequence[Any]]) -> list[float]:
     """Log-probabilities of the five scores from a reply's first tokens.
 
     Args:
@@ -234,7 +237,7 @@ def _log_prob(value):
 def _place(tokens):
     """The first place that is not, as a whole, before the score."""
     text = "".join(token for token, _ in tokens)
-    lead = _LEAD.match(text).end()
+    lead = next(_LEAD.finditer(text)).end()
     place = 0
     while place < len(tokens) and lead >= len(tokens[place][0]):
         lead -= len(tokens[place][0])

@@ -14,10 +14,17 @@ score wins; a blank answer gets 0; prompt, expected output and answer are cut
 to `max_tokens` tokens each, so that no text can outgrow the judge.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import keras_hub
 
+from keras_restpg._types import Path
 from keras_restpg.model import prefix
 from keras_restpg.model.scorers import SharedScorer, StockScorer
+from keras_restpg.records import Example
 from keras_restpg.rewards.judge_prompt import JudgePrompt
 from keras_restpg.rewards.reward import (
     Judgement,
@@ -25,6 +32,9 @@ from keras_restpg.rewards.reward import (
     check_aligned,
     judgement_of,
 )
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
 
 # Examples whose token sequences are held at once.
 _AT_ONCE = 256
@@ -58,12 +68,12 @@ class LLMJudge(Judging):
 
     def __init__(
         self,
-        causal_lm,
-        tokenizer=None,
-        chat_template=None,
-        max_tokens=2048,
-        rows=8,
-    ):
+        causal_lm: CausalLM,
+        tokenizer: Any = None,
+        chat_template: bool | None = None,
+        max_tokens: int = 2048,
+        rows: int = 8,
+    ) -> None:
         if tokenizer is None:
             tokenizer = getattr(causal_lm.preprocessor, "tokenizer", None)
         if tokenizer is None:
@@ -98,7 +108,9 @@ class LLMJudge(Judging):
         self.prompt.max_tokens = min(self.prompt.max_tokens, room)
 
     @classmethod
-    def from_preset(cls, preset, dtype=None, **kwargs):
+    def from_preset(
+        cls, preset: Path, dtype: str | None = None, **kwargs: Any
+    ) -> Self:
         """A judge from a KerasHub preset, by name or folder.
 
         Args:
@@ -110,7 +122,9 @@ class LLMJudge(Judging):
         causal_lm = keras_hub.models.CausalLM.from_preset(preset, **options)
         return cls(causal_lm, **kwargs)
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         """How the judge came to each score.
 
         Args:
@@ -142,7 +156,7 @@ class LLMJudge(Judging):
                 judgements[index] = judgement
         return judgements
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this judge from others: not `rows`.
 
         Returns:
@@ -161,7 +175,8 @@ class LLMJudge(Judging):
     def _judge(self, groups):
         """`(index, Judgement)` of `{(prompt, expected): {answer: indices}}`."""
         tokens = [
-            self._tokens(*key, list(answers)) for key, answers in groups.items()
+            self._tokens(prompt, expected, list(answers))
+            for (prompt, expected), answers in groups.items()
         ]
         tables = self.scorer.log_probs(tokens)
         for answers, table in zip(groups.values(), tables, strict=True):
@@ -171,8 +186,9 @@ class LLMJudge(Judging):
                 yield from ((index, judgement) for index in indices)
 
     def _tokens(self, prompt, expected, answers):
-        fields = self.prompt.fields(prompt, expected)
+        prompt, expected = self.prompt.fields(prompt, expected)
         chain = list(self.prompt.criteria.chain)
         return [
-            self.prompt.tokens(*fields, answer) + chain for answer in answers
+            self.prompt.tokens(prompt, expected, answer) + chain
+            for answer in answers
         ]

@@ -11,6 +11,8 @@ what remains of each is what is scored: for Gemma "1", "3", "5", "7", and
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -44,11 +46,11 @@ class Criteria:
     chain: tuple[int, ...]
 
     @property
-    def wanted(self):
+    def wanted(self) -> tuple[int, ...]:
         """The token ids whose log-probabilities are needed, increasing."""
         return tuple(sorted({token for tail in self.tails for token in tail}))
 
-    def log_probs(self, table):
+    def log_probs(self, table: np.ndarray) -> np.ndarray:
         """Log-probability of each whole score.
 
         Args:
@@ -79,7 +81,9 @@ class Criteria:
         return total
 
 
-def criteria_after(encode, context, separator):
+def criteria_after(
+    encode: Callable[[str], list[int]], context: str, separator: str
+) -> Criteria:
     """The `Criteria` after a context that always ends the same way.
 
     Args:
@@ -127,7 +131,12 @@ class JudgePrompt:
             cannot tell the scores apart.
     """
 
-    def __init__(self, tokenizer, chat_template=None, max_tokens=2048):
+    def __init__(
+        self,
+        tokenizer: Any,
+        chat_template: bool | None = None,
+        max_tokens: int = 2048,
+    ) -> None:
         self.text = Codec(tokenizer)
         self.max_tokens = max_tokens
         self._turn = ChatTurn(self.text, chat_template)
@@ -137,13 +146,13 @@ class JudgePrompt:
             context, separator = (prompts.JUDGE_PROMPT, " ")
         self.criteria = criteria_after(self.text.encode, context, separator)
 
-    def fields(self, prompt, expected):
+    def fields(self, prompt: str, expected: str) -> tuple[str, ...]:
         """Both texts cut to `max_tokens`."""
         return tuple(
             self.text.cut(each, self.max_tokens) for each in (prompt, expected)
         )
 
-    def tokens(self, prompt, expected, answer):
+    def tokens(self, prompt: str, expected: str, answer: str) -> list[int]:
         """All that stands before the score: list of int.
 
         Args:

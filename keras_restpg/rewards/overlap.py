@@ -5,11 +5,14 @@ For dry runs, for tests and as a baseline. The paper's reward is the judge
 """
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from rouge_score import rouge_scorer, tokenizers
 
 from keras_restpg.data.words import WordTokenizer
+from keras_restpg.records import Example
 from keras_restpg.rewards.reward import Reward, check_aligned
 
 KINDS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
@@ -43,11 +46,11 @@ class RougeReward(Reward):
 
     def __init__(
         self,
-        kind="rougeL",
-        measure="fmeasure",
-        use_stemmer=False,
-        tokenizer="rouge",
-    ):
+        kind: str = "rougeL",
+        measure: str = "fmeasure",
+        use_stemmer: bool = False,
+        tokenizer: str | tokenizers.Tokenizer = "rouge",
+    ) -> None:
         if kind not in KINDS:
             raise ValueError(f"`kind` must be one of {KINDS}. Received: {kind}")
         if measure not in MEASURES:
@@ -64,11 +67,15 @@ class RougeReward(Reward):
         )
         self._warned = False
 
-    def score(self, examples, answers):
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
         check_aligned(examples, answers)
         return self.compare([e.expected for e in examples], answers)
 
-    def compare(self, expected, answers):
+    def compare(
+        self, expected: Sequence[str], answers: Sequence[str]
+    ) -> np.ndarray:
         """The value of each answer beside its expected output.
 
         Where the tokenizer finds no words in an expected output, the value
@@ -88,7 +95,7 @@ class RougeReward(Reward):
         ]
         return np.array([getattr(s, self.measure) for s in scores], "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
             "measure": self.measure,
@@ -116,7 +123,7 @@ class RougeReward(Reward):
             )
 
 
-def _tokenizer(tokenizer, use_stemmer):
+def _tokenizer(tokenizer, use_stemmer) -> Any:
     """What a name stands for, or an object that can tokenize."""
     if tokenizer == "rouge":
         return tokenizers.DefaultTokenizer(use_stemmer)

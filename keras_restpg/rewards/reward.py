@@ -3,8 +3,12 @@
 import dataclasses
 import re
 import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
+
+from keras_restpg.records import Example
 
 # The judge's five criteria (Figure 6), divided by 10 (Appendix A).
 CRITERIA = ("1", "3", "5", "7", "10")
@@ -42,7 +46,7 @@ class Judgement:
     unjudged: str = ""
 
 
-def no_judgement(reason, said=""):
+def no_judgement(reason: str, said: str = "") -> Judgement:
     """The `Judgement` of an answer that the judge did not judge.
 
     Args:
@@ -57,7 +61,9 @@ def no_judgement(reason, said=""):
     return Judgement(0.0, unjudged=text)
 
 
-def judgement_of(log_probs, said=""):
+def judgement_of(
+    log_probs: Sequence[float] | np.ndarray, said: str = ""
+) -> Judgement:
     """The judgement that follows from the criteria's log-probabilities.
 
     The criterion of highest probability wins (Appendix A); of equal ones the
@@ -94,6 +100,20 @@ def judgement_of(log_probs, said=""):
     )
 
 
+class Scorer(Protocol):
+    """What the package needs of a reward; `Reward` is its base class."""
+
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
+        """See `Reward.score`."""
+        ...
+
+
+# A reward, or what gives one answer a number from 0 to 1.
+RewardLike = Scorer | Callable[[Example, str], float]
+
+
 class Reward:
     """Scores answers against the expected outputs; one method to override.
 
@@ -109,7 +129,9 @@ class Reward:
         ```
     """
 
-    def score(self, examples, answers):
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
         """Rewards of `answers`.
 
         Args:
@@ -121,7 +143,7 @@ class Reward:
         """
         raise NotImplementedError
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """What tells this reward from others of its class.
 
         A run directory scores its samples again where it differs.
@@ -136,7 +158,9 @@ class Reward:
 class Judging(Reward):
     """A reward whose one method to override is `judge`."""
 
-    def score(self, examples, answers):
+    def score(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> np.ndarray:
         """As `Reward.score`, with a warning of answers without a judgement."""
         found = self.judge(examples, answers)
         missing = [each.unjudged for each in found if each.unjudged]
@@ -151,12 +175,16 @@ class Judging(Reward):
             )
         return np.array([each.score for each in found], "float32")
 
-    def judge(self, examples, answers):
+    def judge(
+        self, examples: Sequence[Example], answers: Sequence[str]
+    ) -> list[Judgement]:
         """Judgements of `answers`: list of `Judgement`, one each."""
         raise NotImplementedError
 
 
-def judgements(reward, examples, answers):
+def judgements(
+    reward: Scorer, examples: Sequence[Example], answers: Sequence[str]
+) -> list[Judgement]:
     """A `Judgement` of each answer, from any reward.
 
     Rewards are rounded to six digits: a float32 0.7 must reach a threshold
@@ -165,13 +193,14 @@ def judgements(reward, examples, answers):
     Raises:
         ValueError: rewards outside [0, 1], or not one for each answer.
     """
-    if hasattr(reward, "judge"):
-        return reward.judge(examples, answers)
+    judge = getattr(reward, "judge", None)
+    if judge is not None:
+        return judge(examples, answers)
     values = checked(reward.score(examples, answers), len(answers))
     return [Judgement(round(value, 6)) for value in values.tolist()]
 
 
-def check_aligned(examples, answers):
+def check_aligned(examples: Sequence[Any], answers: Sequence[Any]) -> None:
     """Raise ValueError unless there is one example for each answer."""
     if len(examples) != len(answers):
         raise ValueError(
@@ -180,7 +209,7 @@ def check_aligned(examples, answers):
         )
 
 
-def checked(values, count):
+def checked(values: Sequence[float] | np.ndarray, count: int) -> np.ndarray:
     """`values` as float64 (count,), each from 0 to 1.
 
     Raises:

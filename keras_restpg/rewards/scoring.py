@@ -5,16 +5,29 @@ The reasoning never reaches the reward. An output without a final answer gets
 not judge gets 0, its reason and what the judge said.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from keras_restpg import prompts
-from keras_restpg.records import NO_JUDGEMENT, Score
+from keras_restpg.records import NO_JUDGEMENT, Example, Sample, Score
 from keras_restpg.rewards.combine import as_reward
 from keras_restpg.rewards.reward import check_aligned, judgements
+
+if TYPE_CHECKING:
+    from keras_restpg.rewards.reward import Judgement, RewardLike
 
 NO_ANSWER_SENTENCE = "no answer sentence"
 EMPTY_ANSWER = "empty answer"
 
 
-def score_samples(reward, examples, samples, reasoning):
+def score_samples(
+    reward: RewardLike,
+    examples: Sequence[Example],
+    samples: Sequence[Sample],
+    reasoning: bool,
+) -> list[Score]:
     """The score of each sample.
 
     Args:
@@ -33,9 +46,9 @@ def score_samples(reward, examples, samples, reasoning):
     """
     check_aligned(examples, samples)
     answers = [prompts.final_answer(s.text, reasoning) for s in samples]
-    asked = [i for i, answer in enumerate(answers) if answer is not None]
+    asked = {i: a for i, a in enumerate(answers) if a is not None}
     judgements = judge(
-        reward, [examples[i] for i in asked], [answers[i] for i in asked]
+        reward, [examples[i] for i in asked], list(asked.values())
     )
     by_index = dict(zip(asked, judgements, strict=True))
     return [
@@ -44,7 +57,9 @@ def score_samples(reward, examples, samples, reasoning):
     ]
 
 
-def judge(reward, examples, answers):
+def judge(
+    reward: RewardLike, examples: Sequence[Example], answers: Sequence[str]
+) -> list[Judgement]:
     """A `Judgement` of each answer, from any reward or callable."""
     reward = as_reward(reward)
     return judgements(reward, examples, answers) if answers else []

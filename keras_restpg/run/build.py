@@ -4,13 +4,18 @@ Whatever is missing or does not fit is refused here, before anything is
 computed.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_restpg import prompts
+from keras_restpg._types import Path
 from keras_restpg.data import drop_near_copies, scrub
 from keras_restpg.data.longlamp import load_folder
 from keras_restpg.errors import InputError
@@ -18,16 +23,28 @@ from keras_restpg.identity import digest
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.scratch import make_gemma, make_vocabulary
 from keras_restpg.model.text import Codec
+from keras_restpg.records import Example, Reasoning
 from keras_restpg.store.files import Files
 from keras_restpg.store.stage import BASE
 from keras_restpg.training.base import train_base
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.progress import Progress
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.retrieval.retriever import Retriever
+    from keras_restpg.rewards import EmbeddingReward
+    from keras_restpg.rewards.reward import Scorer
+    from keras_restpg.run.recipe import Recipe
+    from keras_restpg.store import RunDirectory
 
 SCRATCH = "scratch"
 # Environment variable with the key that a judge's server asks for.
 API_KEY = "KERAS_RESTPG_API_KEY"
 
 
-def load_splits(recipe, progress):
+def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
     """The examples of the three splits, `{"train", "val", "test"}`.
 
     Args:
@@ -66,7 +83,12 @@ def load_splits(recipe, progress):
     return splits
 
 
-def load_generator(recipe, examples, run, progress):
+def load_generator(
+    recipe: Recipe,
+    examples: Sequence[Example],
+    run: RunDirectory,
+    progress: Progress,
+) -> CausalLM:
     """The LLM that is trained, a KerasHub `CausalLM`.
 
     Args:
@@ -88,7 +110,7 @@ def load_generator(recipe, examples, run, progress):
     return causal_lm
 
 
-def load_preset(preset, dtype="float32"):
+def load_preset(preset: str, dtype: str = "float32") -> CausalLM:
     """A KerasHub causal LM by name or folder.
 
     Raises:
@@ -108,7 +130,7 @@ def load_preset(preset, dtype="float32"):
         ) from error
 
 
-def make_retriever(recipe, folder=None):
+def make_retriever(recipe: Recipe, folder: Path | None = None) -> Retriever:
     """The retriever that `retrieval.method` names.
 
     Args:
@@ -148,7 +170,7 @@ def _local(folder, name):
     return pathlib.Path(folder, name)
 
 
-def make_reward(recipe, folder=None):
+def make_reward(recipe: Recipe, folder: Path | None = None) -> Scorer:
     """The reward that `reward.kind` names.
 
     Args:
@@ -186,7 +208,7 @@ def make_reward(recipe, folder=None):
         raise InputError(f"reward.cutoffs: {error}") from None
 
 
-def load_embedding(preset):
+def load_embedding(preset: str) -> EmbeddingReward:
     """The `EmbeddingReward` of a KerasHub text embedder, by name or folder.
 
     Raises:
@@ -207,7 +229,9 @@ def load_embedding(preset):
         ) from error
 
 
-def own_reasoning(recipe, examples):
+def own_reasoning(
+    recipe: Recipe, examples: Sequence[Example]
+) -> list[Reasoning] | None:
     """The `Reasoning`s of `reasoning.file`; None where it is not set."""
     if not recipe.reasons or not recipe.reasoning.file:
         return None
@@ -216,7 +240,7 @@ def own_reasoning(recipe, examples):
     return reasoning.load_reasoning(recipe.reasoning.file, examples)
 
 
-def make_teacher(recipe, causal_lm):
+def make_teacher(recipe: Recipe, causal_lm: CausalLM) -> Teacher | None:
     """A `Teacher`; None for the methods without reasoning."""
     if not recipe.reasons:
         return None
@@ -262,7 +286,7 @@ def _scratch(recipe, examples, run, progress):
     return causal_lm
 
 
-def claim_base(recipe, texts, run):
+def claim_base(recipe: Recipe, texts: Sequence[str], run: RunDirectory) -> None:
     """Moves a base of other texts or sizes aside."""
     run.claim(
         "base",
@@ -274,18 +298,32 @@ def claim_base(recipe, texts, run):
     )
 
 
-def train_or_load_base(causal_lm, texts, recipe, run, progress):
+def train_or_load_base(
+    causal_lm: CausalLM,
+    texts: Sequence[str],
+    recipe: Recipe,
+    run: RunDirectory,
+    progress: Progress,
+) -> None:
     """A base for a model from scratch, made once for a run directory."""
     name = BASE
     if run.load_weights(name, causal_lm):
         return
     codec = Codec(causal_lm.preprocessor.tokenizer)
-    nll = train_base(causal_lm, codec, texts, recipe, progress)
+    nll = train_base(
+        causal_lm,
+        codec,
+        texts,
+        recipe.model.base_steps,
+        recipe.model.base_learning_rate,
+        recipe.seed,
+        progress,
+    )
     run.log("metrics.jsonl", {"kind": "base", "nll": nll})
     run.save_weights(name, causal_lm)
 
 
-def check_writable(folder):
+def check_writable(folder: Path) -> None:
     """Raises InputError where a run directory can't be made."""
     path = pathlib.Path(folder)
     if path.exists() and not path.is_dir():

@@ -5,16 +5,22 @@ an example's reward is its mean over the seeds, where they have the same
 examples; else the examples of all seeds stand beside each other.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import functools
 import itertools
 import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_restpg._types import Path, Table
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures, paper
+from keras_restpg.evaluation.figures import Panels
 from keras_restpg.evaluation.report import write_report
 from keras_restpg.evaluation.results import (
     NAMES,
@@ -31,6 +37,7 @@ from keras_restpg.evaluation.significance import (
 )
 from keras_restpg.evaluation.tables import (
     AVERAGE,
+    ScoreTable,
     macro_average,
     score_table,
 )
@@ -83,29 +90,29 @@ class Comparison:
     runs: dict[str, RunDirectory]
 
     @property
-    def shown(self):
+    def shown(self) -> list[Model]:
         """The models of Table 1, each once."""
         return [m for m in self.models if m.shown and not m.again]
 
     @property
-    def examples(self):
+    def examples(self) -> list[Example]:
         """The examples of the first seed."""
         return self.models[0].examples
 
     @property
-    def results(self):
+    def results(self) -> list[Result]:
         """The `Result`s of the first seed, each model once."""
         first = self.models[0].seed
         models = [m for m in self.models if m.seed == first and not m.again]
         return [dataclasses.replace(m.result, name=m.title) for m in models]
 
     @functools.cached_property
-    def table(self):
+    def table(self) -> ScoreTable:
         """Table 1 or 3, a `ScoreTable`."""
         return score_table(*_pooled(self.shown))
 
     @functools.cached_property
-    def pairs(self):
+    def pairs(self) -> Table:
         """Rows: each model against each one above it.
 
         Differences with 95% intervals over users, Cohen's d, p-values of the
@@ -127,7 +134,7 @@ class Comparison:
         return rows
 
     @functools.cached_property
-    def seeds(self):
+    def seeds(self) -> Table:
         """Rows: each model's average, seed by seed; none for one seed.
 
         `p` is of the two-tailed paired t-test over the seeds, against the
@@ -151,7 +158,7 @@ class Comparison:
         return rows
 
     @functools.cached_property
-    def curves(self):
+    def curves(self) -> Panels:
         """Figures 3 and 11: the mean reward after each iteration.
 
         Returns:
@@ -170,12 +177,12 @@ class Comparison:
                 points[step] = (cell.mean, cell.low, cell.high)
         return panels
 
-    def text(self):
+    def text(self) -> str:
         """What is printed."""
         tables = [self.table.rows(), self.pairs, self.seeds]
         return "\n\n".join(as_text(rows) for rows in tables if rows[1:])
 
-    def report(self, folder):
+    def report(self, folder: Path) -> None:
         """Writes tables, plots and `report.html` into a folder."""
         self.write(Files(folder))
         extra = [self.pairs, self.seeds]
@@ -189,7 +196,7 @@ class Comparison:
             curves=self.curves,
         )
 
-    def write(self, files):
+    def write(self, files: Files) -> None:
         """Writes tables and plots into a folder, a `Files`."""
         table, name = self.table, f"table-{self.split}"
         written = {
@@ -211,7 +218,7 @@ class Comparison:
         write_all(files, written)
 
 
-def compare(folders, split="test"):
+def compare(folders: Sequence[Path], split: str = "test") -> Comparison:
     """Compares runs that exist.
 
     Args:
@@ -264,14 +271,20 @@ def _runs_below(folder, depth=_DEPTH):
                 yield from _runs_below(f"{folder}/{name}", depth - 1)
 
 
-def plots(name, panels, x, reference=None, y="mean reward"):
+def plots(
+    name: str,
+    panels: Panels,
+    x: str,
+    reference: Mapping[str, Mapping[Any, float]] | None = None,
+    y: str = "mean reward",
+) -> dict[str, bytes]:
     """`{file name: bytes}` of curves, as PNG and as SVG."""
     forms = ("png", "svg")
     drawn = figures.curves(panels, x, y, reference, forms)
     return {f"{name}.{f}": file for f, file in zip(forms, drawn, strict=True)}
 
 
-def write_all(files, written):
+def write_all(files: Files, written: Mapping[str, str | bytes]) -> None:
     """Writes `{name: str or bytes}` into a folder, a `Files`."""
     for name, content in written.items():
         data = content.encode() if isinstance(content, str) else content

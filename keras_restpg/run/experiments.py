@@ -9,9 +9,12 @@ from (`store/share.py`), and is resumed like any run.
 """
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
+from keras_restpg._types import Path
 from keras_restpg.data import stats
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import paper
@@ -24,6 +27,7 @@ from keras_restpg.evaluation.tables import AVERAGE, score_table
 from keras_restpg.progress import Progress
 from keras_restpg.records import NO_JUDGEMENT, Reasoning
 from keras_restpg.run.compare import compare, plots, write_all
+from keras_restpg.run.recipe import Recipe
 from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.files import Files
@@ -52,14 +56,21 @@ class Experiments:
     ```
     """
 
-    def __init__(self, recipe, out, seeds=1, make=None, progress=None):
+    def __init__(
+        self,
+        recipe: Recipe,
+        out: Path,
+        seeds: int = 1,
+        make: Callable[[Recipe], dict[str, Any]] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self.recipe = recipe
         self.out = str(out)
         self.seeds = range(recipe.seed, recipe.seed + seeds)
         self.make = make or (lambda recipe: {})
         self.progress = progress or Progress()
 
-    def main(self):
+    def main(self) -> str:
         """Tables 1 and 3: the four methods on test and validation users.
 
         Returns:
@@ -73,7 +84,7 @@ class Experiments:
         compare(folders).report(f"{self.out}/main")
         return "\n\n".join([*texts, f"Report: {self.out}/main/report.html"])
 
-    def iterations(self):
+    def iterations(self) -> str:
         """Figures 3 and 11: both methods after each iteration."""
         folders = self._methods()
         return "\n\n".join(
@@ -87,7 +98,7 @@ class Experiments:
             for split in _splits(folders)
         )
 
-    def budget(self, sizes=()):
+    def budget(self, sizes: Sequence[int] = ()) -> str:
         """Figures 2 and 9: REST-PG after one iteration of m samples.
 
         They are drawn once, at the largest m; the others select from the
@@ -130,7 +141,7 @@ class Experiments:
             for split in _splits(runs[top])
         )
 
-    def start(self):
+    def start(self) -> str:
         """Figures 4 and 10: an iteration from base, and from sft."""
         runs = {"base": [], "sft": []}
         for seed in self.seeds:
@@ -158,7 +169,7 @@ class Experiments:
         told = f"The paper's ratio on LongLaMP: about {paper.START['sft']}."
         return "\n\n".join([*texts, told])
 
-    def shuffle(self):
+    def shuffle(self) -> str:
         """Figure 5: SFT, as more and more profiles are swapped."""
         found = {}
         for seed in self.seeds:
@@ -205,7 +216,7 @@ class Experiments:
             paper.SHUFFLE,
         )
 
-    def cases(self):
+    def cases(self) -> str:
         """Figures 12 to 15: the teacher's reasoning, and texts side by side.
 
         Of each task: where REST-PG gains most over SFT, where it loses most,
@@ -224,7 +235,7 @@ class Experiments:
         self._write("cases", {"cases.md": page})
         return f"Written: {self.out}/cases/cases.md"
 
-    def human(self, filled=()):
+    def human(self, filled: Sequence[Path] = ()) -> str:
         """Appendix A: pairs for people, and what people chose.
 
         Args:
@@ -252,7 +263,7 @@ class Experiments:
             "key.json; then give the files with --filled."
         )
 
-    def stats(self):
+    def stats(self) -> str:
         """Table 2: the sizes of the data."""
         if not self.recipe.data.folder:
             raise InputError(

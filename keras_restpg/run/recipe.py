@@ -8,17 +8,24 @@ Deviation: `sampling.top_p`, which the paper leaves open, is 0.95.
 import dataclasses
 import json
 import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from keras_restpg import settings
+from keras_restpg._types import Path
 from keras_restpg.decoding import decode
 from keras_restpg.errors import InputError
 from keras_restpg.settings import Settings, setting
 from keras_restpg.tables import flat
 
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
+
 METHODS = ("sft", "sft-reasoning", "rest-em", "rest-pg")
 
 
-def _of(name):
+def _of(name: str) -> typing.Any:
     """A field that is one of `Settings`, with its default and range."""
     (found,) = (f for f in dataclasses.fields(Settings) if f.name == name)
     return dataclasses.field(default=found.default, metadata=found.metadata)
@@ -176,17 +183,17 @@ class Recipe:
     evaluation: Evaluation = Evaluation()
 
     @property
-    def reasons(self):
+    def reasons(self) -> bool:
         """Whether the method writes reasoning before the answer."""
         return self.method in ("sft-reasoning", "rest-pg")
 
     @property
-    def rounds(self):
+    def rounds(self) -> int:
         """Rounds of self-training that the method makes."""
         return self.iterations if self.method.startswith("rest") else 0
 
     @property
-    def settings(self):
+    def settings(self) -> Settings:
         """What Algorithm 1 reads of the recipe, `Settings`."""
         values = vars(self.evaluation) | {
             "inference_temperature": self.evaluation.temperature,
@@ -199,7 +206,7 @@ class Recipe:
         names = [field.name for field in dataclasses.fields(Settings)]
         return Settings(**{name: values[name] for name in names})
 
-    def to_toml(self, handed_in=()):
+    def to_toml(self, handed_in: Iterable[str] = ()) -> str:
         """The recipe as commented TOML.
 
         Args:
@@ -219,7 +226,7 @@ class Recipe:
                 lines += _lines(field, value)
         return "\n".join(lines) + "\n"
 
-    def with_settings(self, assignments):
+    def with_settings(self, assignments: Iterable[str]) -> "Recipe":
         """A recipe with some settings changed.
 
         Args:
@@ -247,7 +254,7 @@ class Recipe:
             place[last] = _value(text.strip(), place.get(last))
         return from_dict(tree)
 
-    def difference(self, other):
+    def difference(self, other: "Recipe") -> list[str]:
         """Names of the settings in which two recipes differ."""
         ours, theirs = (flat(dataclasses.asdict(r)) for r in (self, other))
         return [name for name in ours if ours[name] != theirs.get(name)]
@@ -281,7 +288,7 @@ def _value(text, old):
     return value
 
 
-def load(path):
+def load(path: Path) -> Recipe:
     """The recipe in a TOML file.
 
     Raises:
@@ -292,10 +299,10 @@ def load(path):
             data = file.read()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    return loads(data, path)
+    return loads(data, str(path))
 
 
-def loads(data, where):
+def loads(data: bytes, where: str) -> Recipe:
     """The recipe in TOML bytes; `where` names them in errors."""
     try:
         tree = tomllib.loads(data.decode())
@@ -307,7 +314,7 @@ def loads(data, where):
         raise InputError(f"{where}: {error}") from None
 
 
-def of_run(run):
+def of_run(run: "RunDirectory") -> Recipe | None:
     """The `Recipe` of a run directory, or None where it has none.
 
     Raises:
@@ -319,7 +326,7 @@ def of_run(run):
     return loads(data, f"{run.files.url}/recipe.toml")
 
 
-def from_dict(tree):
+def from_dict(tree: Mapping[str, Any]) -> Recipe:
     """The recipe in nested dicts; missing settings have their defaults.
 
     Raises:

@@ -1,11 +1,16 @@
 """A whole run: data, base, the method's trainings, evaluation, report."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_restpg import backend
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.judge_validation import swap_profiles
 from keras_restpg.evaluation.report import write_report
@@ -16,6 +21,8 @@ from keras_restpg.identity import describe, digest_of
 from keras_restpg.model.engine import Sampling
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
+from keras_restpg.records import Example, Reasoning
+from keras_restpg.retrieval.retriever import as_retriever
 from keras_restpg.run import build
 from keras_restpg.self_training.callback import SelfTrainingCallback
 from keras_restpg.self_training.e_step import Outputs
@@ -24,6 +31,14 @@ from keras_restpg.self_training.stages import test_inputs
 from keras_restpg.store import RunDirectory
 from keras_restpg.training.model import RewardWeightedLM
 from keras_restpg.training.optimizer import paper_optimizer
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.retrieval.retriever import RetrieverLike
+    from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.run.recipe import Recipe
 
 
 class RestPG:
@@ -60,19 +75,19 @@ class RestPG:
 
     def __init__(
         self,
-        recipe,
-        out,
-        splits=None,
-        causal_lm=None,
-        reward=None,
-        retriever=None,
-        teacher=None,
-        optimizer=None,
-        progress=None,
-        tensorboard=None,
-        allow_backend_change=False,
-        also=(),
-    ):
+        recipe: Recipe,
+        out: Path,
+        splits: Mapping[str, Sequence[Example]] | None = None,
+        causal_lm: CausalLM | None = None,
+        reward: RewardLike | None = None,
+        retriever: RetrieverLike | None = None,
+        teacher: Teacher | list[Reasoning] | None = None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        progress: Progress | None = None,
+        tensorboard: Path | None = None,
+        allow_backend_change: bool = False,
+        also: Sequence[str] = (),
+    ) -> None:
         build.check_writable(out)
         _check_steps(recipe)
         _check_tensorboard(tensorboard)
@@ -102,7 +117,7 @@ class RestPG:
         self.allow_backend_change = allow_backend_change
         self.also = {split: self._split(split) for split in also}
 
-    def run(self):
+    def run(self) -> list[Result]:
         """Runs, or continues, to the end.
 
         Returns:
@@ -122,14 +137,15 @@ class RestPG:
             backend.cache_compilations(_compiled())
             # Both may keep files in the run directory, which is ours by now.
             url = run.files.url
-            self.retriever = self.retriever or build.make_retriever(
-                self.recipe, url
+            self.retriever = as_retriever(
+                self.retriever or build.make_retriever(self.recipe, url)
             )
             self.reward = self.reward or build.make_reward(self.recipe, url)
             try:
-                self._check_reward()
-                results = self._evaluate(self._train())
-                self._finish(results)
+                self._check_reward(self.reward)
+                training = self._train(self.reward, self.retriever)
+                results = self._evaluate(training)
+                self._finish(training, results)
             finally:
                 run.write_json("seconds.json", self.progress.times())
             write_report(run, self.splits["test"], results)
@@ -140,7 +156,7 @@ class RestPG:
             return self.splits["val"]
         return swap_profiles(self.splits["test"], self.recipe.seed)
 
-    def _check_reward(self):
+    def _check_reward(self, reward):
         """Stops, or warns, where the reward tells no user from another.
 
         A reward that was handed in may be meant to do something else: of it
@@ -149,9 +165,7 @@ class RestPG:
         wish, val = self.recipe.reward.on_doubt, self.splits["val"]
         if wish == "unchecked" or not val:
             return
-        check = checked_reward(
-            self.run_directory, self.reward, val, self.progress
-        )
+        check = checked_reward(self.run_directory, reward, val, self.progress)
         insists = wish == "stop" and "reward" not in self._handed_in
         if check.doubt and check.written and insists:
             raise InputError(
@@ -161,13 +175,15 @@ class RestPG:
         if check.doubt:
             self.progress.say(check.doubt)
 
-    def _train(self):
+    def _train(self, reward, retriever):
         recipe, train = self.recipe, self.splits["train"]
         causal_lm = self.causal_lm = self.causal_lm or build.load_generator(
             recipe, train, self.run_directory, self.progress
         )
         # Before training: a prompt that does not fit ends the run here.
-        self.prompts, self.documents = self._read(self.splits["test"])
+        self.prompts, self.documents = self._read(
+            self.splits["test"], retriever, causal_lm
+        )
         teacher = self.teacher
         if teacher is None:
             teacher = build.make_teacher(recipe, causal_lm)
@@ -177,8 +193,8 @@ class RestPG:
         model.compile(optimizer=self.optimizer or make_optimizer(recipe))
         training = SelfTrainingCallback(
             train,
-            self.reward,
-            self.retriever,
+            reward,
+            retriever,
             self.splits["val"],
             teacher if recipe.reasons else None,
             self.settings,
@@ -201,15 +217,15 @@ class RestPG:
         )
         return training
 
-    def _read(self, examples):
+    def _read(self, examples, retriever, causal_lm):
         """The personalised prompts of examples, and their documents."""
         return read_and_personalize(
             examples,
-            self.retriever,
+            retriever,
             self.settings.k,
             self.recipe.reasons,
             self.settings.max_prompt_tokens,
-            Codec(self.causal_lm.preprocessor.tokenizer),
+            Codec(causal_lm.preprocessor.tokenizer),
         )
 
     def _evaluate(self, training):
@@ -218,8 +234,10 @@ class RestPG:
         results = self._written(
             training, "test", test, self.prompts, self.documents
         )
+        model = training.model.causal_lm
         for split, examples in self.also.items():
-            self._written(training, split, examples, *self._read(examples))
+            read = self._read(examples, training.retriever, model)
+            self._written(training, split, examples, *read)
         return results
 
     def _written(self, training, split, examples, prompts, documents):
@@ -231,7 +249,7 @@ class RestPG:
             training.engine,
             examples,
             prompts,
-            self.reward,
+            training.reward,
             self.recipe.reasons,
             self.settings,
             self.progress,
@@ -266,14 +284,20 @@ class RestPG:
         method = method_of(self.recipe.reasons, number)
         return Result(method, number, found, documents)
 
-    def _finish(self, results):
+    def _finish(self, training, results):
         if results:
             table = main_table(results, self.splits["test"]).rows()
             self.run_directory.write_json("table.json", table)
-        self.run_directory.save_folder("model", self.causal_lm.save_to_preset)
+        save = training.model.causal_lm.save_to_preset
+        self.run_directory.save_folder("model", save)
 
 
-def checked_reward(run, reward, examples, progress):
+def checked_reward(
+    run: RunDirectory,
+    reward: RewardLike,
+    examples: Sequence[Example],
+    progress: Progress,
+) -> JudgeCheck:
     """The `JudgeCheck` of a reward, made once for a run directory."""
     file = "reward-check/check.json"
     run.claim(
@@ -288,7 +312,7 @@ def checked_reward(run, reward, examples, progress):
     return JudgeCheck.from_json(found)
 
 
-def make_optimizer(recipe):
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """The paper's optimiser with the recipe's values."""
     optimizer = recipe.optimizer
     return paper_optimizer(

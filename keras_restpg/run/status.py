@@ -6,6 +6,7 @@ not loaded.
 
 import warnings
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.records import Reasoning, Sample, Score
 from keras_restpg.run import recipe as recipes
@@ -15,7 +16,7 @@ from keras_restpg.store.state import read_state
 from keras_restpg.tables import visible
 
 
-def status(folder, verify=False):
+def status(folder: Path, verify: bool = False) -> str:
     """A few lines on a run: what is done, what is left, the time it took.
 
     Args:

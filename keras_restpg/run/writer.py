@@ -1,8 +1,13 @@
 """Inference: text for one user, with the reasoning that led to it (§4.1)."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Self
 
 from keras_restpg import prompts
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.records import Document, Example
@@ -13,6 +18,11 @@ from keras_restpg.run.build import load_preset, make_retriever
 from keras_restpg.self_training.examples import read_and_personalize
 from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.retrieval.retriever import RetrieverLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +64,15 @@ class PersonalizedWriter:
 
     def __init__(
         self,
-        model,
-        retriever=None,
-        reasoning=True,
-        k=5,
-        temperature=0.1,
-        top_p=0.95,
-        max_prompt_tokens=5120,
-        max_new_tokens=1536,
-    ):
+        model: CausalLM,
+        retriever: RetrieverLike | None = None,
+        reasoning: bool = True,
+        k: int = 5,
+        temperature: float = 0.1,
+        top_p: float = 0.95,
+        max_prompt_tokens: int = 5120,
+        max_new_tokens: int = 1536,
+    ) -> None:
         self.engine = SamplingEngine(model, max_prompt_tokens, max_new_tokens)
         self.retriever = as_retriever(retriever or BM25())
         self.reasoning = reasoning
@@ -71,7 +81,9 @@ class PersonalizedWriter:
         self.top_p = top_p
 
     @classmethod
-    def from_run(cls, folder, retriever=None, **kwargs):
+    def from_run(
+        cls, folder: Path, retriever: RetrieverLike | None = None, **kwargs: Any
+    ) -> Self:
         """The writer that a finished run trained.
 
         Args:
@@ -109,7 +121,9 @@ class PersonalizedWriter:
         retriever = retriever or make_retriever(recipe, folder)
         return cls(causal_lm, retriever, **{**settings, **kwargs})
 
-    def write(self, prompt, documents, seed=0):
+    def write(
+        self, prompt: str, documents: Iterable[str | Document], seed: int = 0
+    ) -> Written:
         """One text for one user.
 
         Args:
@@ -126,7 +140,13 @@ class PersonalizedWriter:
         """
         return self.drafts(prompt, documents, 1, seed)[0]
 
-    def drafts(self, prompt, documents, count, seed=0):
+    def drafts(
+        self,
+        prompt: str,
+        documents: Iterable[str | Document],
+        count: int,
+        seed: int = 0,
+    ) -> list[Written]:
         """Several texts for one user; the prompt is read once for them."""
         documents = tuple(
             each if isinstance(each, Document) else Document(each)

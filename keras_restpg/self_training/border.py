@@ -5,9 +5,17 @@ optimizer, and keeps its best weights. Callbacks that end a training, save it
 or change its learning rate know only of one, and are refused.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import keras
 
 from keras_restpg.training.optimizer import check_accumulation, inner
+
+if TYPE_CHECKING:
+    from keras_restpg.training.model import RewardWeightedLM
 
 _LEARNING_RATE = (
     "changes the learning rate over all epochs, but each stage begins with "
@@ -28,7 +36,9 @@ _REFUSED = {
 }
 
 
-def check(model, callbacks):
+def check(
+    model: RewardWeightedLM, callbacks: Iterable[keras.callbacks.Callback]
+) -> None:
     """Refuses what would make the outcome of Algorithm 1 wrong.
 
     Args:

@@ -8,18 +8,24 @@ epoch ends, it saves weights and optimizer, so that a run goes on from there;
 after every few epochs it validates and keeps the best weights.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import math
 import tempfile
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 
 from keras_restpg import environment, identity
+from keras_restpg._types import Batch, Logs
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling, SamplingEngine
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress, Stopped
+from keras_restpg.records import Example, Reasoning
 from keras_restpg.retrieval.lexical import BM25
 from keras_restpg.retrieval.retriever import as_retriever
 from keras_restpg.self_training import border
@@ -42,6 +48,15 @@ from keras_restpg.store import RunDirectory
 from keras_restpg.store.checkpoints import Checkpoints
 from keras_restpg.store.state import read_state
 from keras_restpg.training.model import tickets
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.retrieval.retriever import RetrieverLike
+    from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.store.stage import Stage
+    from keras_restpg.training.model import RewardWeightedLM
 
 # Batches between two looks at how many updates were skipped.
 _LOOK = 20
@@ -98,16 +113,16 @@ class SelfTrainingCallback(keras.callbacks.Callback):
 
     def __init__(
         self,
-        examples,
-        reward,
-        retriever=None,
-        validation=(),
-        teacher=None,
-        settings=None,
-        run=None,
-        progress=None,
-        allow_backend_change=False,
-    ):
+        examples: Sequence[Example],
+        reward: RewardLike,
+        retriever: RetrieverLike | None = None,
+        validation: Sequence[Example] = (),
+        teacher: Teacher | list[Reasoning] | None = None,
+        settings: Settings | None = None,
+        run: RunDirectory | None = None,
+        progress: Progress | None = None,
+        allow_backend_change: bool = False,
+    ) -> None:
         super().__init__()
         self.settings = settings or Settings()
         self.examples = list(examples)
@@ -125,23 +140,21 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             self._folder = tempfile.TemporaryDirectory(prefix="restpg-")
             run = RunDirectory(self._folder.name).open()
         self.run = run
-        self.parts = None
-        self.stages = None
+        self.stages: list[Stage] = []
         self._lines = contextlib.ExitStack()
-        self._trainer = None
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Steps between two saves."""
         return math.ceil(self._validate_every / self.epochs_per_validation)
 
     @property
-    def epochs_per_validation(self):
+    def epochs_per_validation(self) -> int:
         save_every = self.settings.save_every
         return math.ceil(self._validate_every / save_every)
 
     @property
-    def epochs_per_stage(self):
+    def epochs_per_stage(self) -> int:
         """A stage ends with a validation."""
         between = self.steps_per_epoch * self.epochs_per_validation
         validations = math.ceil(self.settings.steps / between)
@@ -152,23 +165,23 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         return min(self.settings.steps, self.settings.validate_every)
 
     @property
-    def epochs(self):
+    def epochs(self) -> int:
         """Epochs of all stages, for `fit`."""
         return self.epochs_per_stage * (1 + self.settings.iterations)
 
     @property
-    def initial_epoch(self):
+    def initial_epoch(self) -> int:
         """The epoch that a continued run begins with, for `fit`.
 
         Until the model is known (`set_model`, which `fit` calls), it is the
         one that the run directory names; `fit` then ends at once, with the
         reason, should the model be another one.
         """
-        if self.stages is None:
+        if not self.stages:
             return read_state(self.run).get("epoch", 0)
         return self.checkpoints.epoch
 
-    def stream(self):
+    def stream(self) -> Iterator[tuple[Batch]]:
         """What `fit` takes as its data: an endless stream of tickets.
 
         A batch is asked for in its step, since `fit` draws some ahead and
@@ -176,7 +189,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         """
         return tickets()
 
-    def batches(self):
+    def batches(self) -> Iterator[dict[str, np.ndarray]]:
         """The batches of the stage that is trained now, to be looked at.
 
         Yields:
@@ -186,15 +199,16 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         Raises:
             ValueError: no stage has begun.
         """
-        if self._trainer is None or self._trainer.batches is None:
+        trainer = getattr(self, "_trainer", None)
+        batches = getattr(trainer, "batches", None)
+        if batches is None:
             raise ValueError(
                 "There are no batches before the first stage has begun: its "
                 "data is made in `fit`. Give `fit` training.stream()."
             )
-        batches = self._trainer.batches
         return map(batches.batch, range(len(batches)))
 
-    def set_model(self, model):
+    def set_model(self, model: RewardWeightedLM) -> None:
         """Takes a model and keeps its base weights, before they can change.
 
         Weights that an earlier callback trained are set back to the base that
@@ -202,7 +216,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         """
         super().set_model(model)
         _check_model(model)
-        known = self._trainer
+        known = getattr(self, "_trainer", None)
         if known is not None and known.model is model:
             return
         self.codec = Codec(model.causal_lm.preprocessor.tokenizer)
@@ -220,7 +234,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             model, self.codec, self.settings, self.stages, self.checkpoints
         )
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._check_steps()
         border.check(self.model, self._beside())
         self._note_parts()
@@ -235,7 +249,8 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             codec=self.codec,
         )
         outputs, documents = self._outputs(self.examples)
-        self._validated = self.validation and self._outputs(self.validation)[0]
+        if self.validation:
+            self._validated, _ = self._outputs(self.validation)
         steps = Steps(
             outputs,
             documents,
@@ -252,7 +267,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         self._shown = None
         self._val_reward = math.nan if self.validation else None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         number, inside = divmod(epoch, self.epochs_per_stage)
         if not self._entered:
             self._check_epoch(epoch)
@@ -266,16 +281,16 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             self._trainer.go_on(m_step, inside * self.steps_per_epoch)
             self._show(self._trainer.step)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.progress.stopping:
             raise Stopped
-        values = {}
-        if batch % _LOOK == _LOOK - 1:
+        values: Logs = {}
+        if logs and batch % _LOOK == _LOOK - 1:
             values = {name: float(logs[name]) for name in ("loss", "reward")}
             self._check_skipped(logs)
         self._line.advance(1, **values)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs if logs is not None else {}
         self._check_skipped(logs)
         stage, done = self.stages[self._entered[-1].number], epoch + 1
@@ -295,7 +310,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
             self._lines.close()
         self.progress.saved()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self._lines.close()
         name = read_state(self.run).get("stage")
         for stage in self.stages:
@@ -335,7 +350,7 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         old = self.run.noted()
         now = environment.environment()
         self.progress.say(environment.line(now, self.model.causal_lm))
-        before = old.get("environment")
+        before = old.get("environment", {})
         changes = environment.changes(before, now)
         if changes:
             self.progress.say(

@@ -2,8 +2,9 @@
 
 import collections
 import dataclasses
+from collections.abc import Mapping, Sequence
 
-from keras_restpg.records import ALL, NO_JUDGEMENT
+from keras_restpg.records import ALL, NO_JUDGEMENT, ScoredSample
 from keras_restpg.self_training import selection
 
 
@@ -56,7 +57,13 @@ class Diagnostics:
     why: str
 
 
-def diagnose(scored, kept, tasks, tau=1.0, asked_tau=None):
+def diagnose(
+    scored: Sequence[ScoredSample],
+    kept: Sequence[ScoredSample],
+    tasks: Mapping[str, str],
+    tau: float = 1.0,
+    asked_tau: float | None = None,
+) -> dict[str, Diagnostics]:
     """Diagnostics of an iteration.
 
     Args:

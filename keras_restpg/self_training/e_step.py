@@ -7,16 +7,31 @@ needs no new sampling; the two are joined by example and number, never by
 their places in files.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from keras_restpg.errors import InputError
-from keras_restpg.progress import Progress
-from keras_restpg.records import NO_JUDGEMENT, Example, Sample, ScoredSample
+from keras_restpg.records import (
+    NO_JUDGEMENT,
+    Example,
+    Sample,
+    Score,
+    ScoredSample,
+)
 from keras_restpg.rewards.scoring import score_samples
 from keras_restpg.settings import Settings
 from keras_restpg.store.shards import parts
+
+if TYPE_CHECKING:
+    from keras_restpg.model.engine import Sampling, SamplingEngine
+    from keras_restpg.progress import Progress
+    from keras_restpg.rewards.reward import RewardLike
+    from keras_restpg.settings import Settings
+    from keras_restpg.store.shards import Shards
 
 # Samples of a shard, about: what is lost where a run is killed.
 SHARD = 2048
@@ -37,21 +52,28 @@ class Outputs:
         progress: a `Progress`.
     """
 
-    engine: Any
-    examples: list[Example]
-    prompts: list[str]
-    reward: Any
+    engine: SamplingEngine
+    examples: Sequence[Example]
+    prompts: Sequence[str]
+    reward: RewardLike
     reasoning: bool
     settings: Settings
     progress: Progress
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._by_id = {example.id: example for example in self.examples}
         # Python sorts stably: equal lengths keep the examples' order.
         pairs = zip(self.examples, self.prompts, strict=True)
         self._order = sorted(pairs, key=lambda pair: len(pair[1]))
 
-    def scored(self, title, sampling, samples=None, scores=None, load=None):
+    def scored(
+        self,
+        title: str,
+        sampling: Sampling,
+        samples: Shards | None = None,
+        scores: Shards | None = None,
+        load: Callable[[], None] | None = None,
+    ) -> list[ScoredSample]:
         """A `ScoredSample` of each sample of each example.
 
         Args:
@@ -78,14 +100,14 @@ class Outputs:
                 wanted = [(e.id, i) for e, _ in members for i in range(count)]
                 part = _kept(samples, key, wanted)
                 # Scores of samples that are lost are not those of new ones.
-                judged = part and _kept(scores, key, wanted)
+                judged = _kept(scores, key, wanted) if part else None
                 fresh = not judged
                 if not part:
                     if load is not None:
                         load, _ = None, load()
                     part = self._sample(members, sampling)
                     _keep(samples, key, part)
-                if fresh:
+                if not judged:
                     judged = self._score(part)
                     _keep(scores, key, judged)
                 found += joined(part, judged)
@@ -120,7 +142,9 @@ class Outputs:
         return score_samples(self.reward, asked, samples, self.reasoning)
 
 
-def joined(samples, scores):
+def joined(
+    samples: Sequence[Sample], scores: Sequence[Score]
+) -> list[ScoredSample]:
     """`ScoredSample`s of samples and the scores of the same ones.
 
     Raises:
@@ -139,8 +163,7 @@ def _kept(shards, key, wanted):
 
     Whatever stands in a file, a sample belongs to the example that it names.
     """
-    records = shards.get(key) if shards is not None else None
-    if records is None:
+    if shards is None or (records := shards.get(key)) is None:
         return None
     by_key = {_key(record): record for record in records}
     if set(by_key) != set(wanted) or len(records) != len(wanted):

@@ -1,11 +1,32 @@
 """From examples to what the model reads and learns to write (Figure 8)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from keras_restpg import prompts
-from keras_restpg.records import TrainingExample
+from keras_restpg.records import (
+    Document,
+    Example,
+    Reasoning,
+    ScoredSample,
+    TrainingExample,
+)
 from keras_restpg.self_training import selection
 
+if TYPE_CHECKING:
+    from keras_restpg.model.text import Codec
+    from keras_restpg.retrieval.retriever import Retriever
 
-def personalize(examples, documents, reasoning, max_tokens, codec):
+
+def personalize(
+    examples: Sequence[Example],
+    documents: Sequence[Sequence[Document]],
+    reasoning: bool,
+    max_tokens: int,
+    codec: Codec,
+) -> list[str]:
     """The personalised prompt of each example.
 
     Args:
@@ -35,7 +56,14 @@ def personalize(examples, documents, reasoning, max_tokens, codec):
     ]
 
 
-def read_and_personalize(examples, retriever, k, reasoning, limit, codec):
+def read_and_personalize(
+    examples: Sequence[Example],
+    retriever: Retriever,
+    k: int,
+    reasoning: bool,
+    limit: int,
+    codec: Codec,
+) -> tuple[list[str], list[tuple[Document, ...]]]:
     """The personalised prompts of examples, and the documents in them.
 
     Args:
@@ -54,7 +82,11 @@ def read_and_personalize(examples, retriever, k, reasoning, limit, codec):
     return texts, documents
 
 
-def supervised(examples, texts, reasoning=None):
+def supervised(
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    reasoning: Sequence[Reasoning] | None = None,
+) -> list[TrainingExample]:
     """Training on the expected outputs, each with the weight 1.
 
     Args:
@@ -80,7 +112,11 @@ def supervised(examples, texts, reasoning=None):
     return data
 
 
-def rewarded(examples, texts, kept):
+def rewarded(
+    examples: Sequence[Example],
+    texts: Sequence[str],
+    kept: Sequence[ScoredSample],
+) -> list[TrainingExample]:
     """Training on the samples that were kept, weighted by their rewards.
 
     They keep the tokens they were sampled with, so that what is trained is

@@ -1,7 +1,10 @@
 """The M-step: which weights, a new optimizer, new data (§3.2, lines 10, 11)."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from keras import ops
 
@@ -16,6 +19,19 @@ from keras_restpg.store.stage import Stage
 from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
 from keras_restpg.training.optimizer import initial_state
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    import numpy as np
+
+    from keras_restpg.model.text import Codec
+    from keras_restpg.self_training.algorithm import MStep
+    from keras_restpg.settings import Settings
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.checkpoints import Checkpoints
+    from keras_restpg.store.stage import Stage
+    from keras_restpg.training.model import RewardWeightedLM
 
 _FILE = "start/weights.safetensors"
 
@@ -34,13 +50,18 @@ class Base:
         description: what tells the base from others, JSON values.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: RewardWeightedLM) -> None:
         self.description = describe_model(model.causal_lm)
         self._variables = [id(v) for v in model.trainable_variables]
         self._run = None
         self._folder = None
 
-    def keep(self, run, folder, model):
+    def keep(
+        self,
+        run: RunDirectory,
+        folder: TemporaryDirectory | None,
+        model: RewardWeightedLM,
+    ) -> None:
         """Has the weights in a run directory.
 
         Args:
@@ -55,13 +76,13 @@ class Base:
             run.save_arrays(_FILE, self._arrays(model))
         self._run, self._folder = run, folder
 
-    def restore(self, model):
+    def restore(self, model: RewardWeightedLM) -> None:
         """Puts the weights into the model, bit for bit."""
         if self._run is not None:
             self.check(model)
             fit_into(model.trainable_variables, self._arrays(model), _FILE)
 
-    def check(self, model):
+    def check(self, model: RewardWeightedLM) -> None:
         """Raises ValueError where other weights are trained by now."""
         if [id(v) for v in model.trainable_variables] != self._variables:
             raise ValueError(
@@ -96,18 +117,18 @@ class Trainer:
 
     Attributes:
         step: the number of the batch that is next.
-        batches: the `Batches` of the training; None before the first.
+        batches: the `Batches` of the training, once one has begun.
     """
 
-    model: Any
+    model: RewardWeightedLM
     codec: Codec
     settings: Settings
-    stages: list[Stage]
+    stages: Sequence[Stage]
     checkpoints: Checkpoints
     step: int = 0
-    batches: Any = None
+    batches: Batches = dataclasses.field(init=False)
 
-    def begin(self, m_step):
+    def begin(self, m_step: MStep) -> None:
         """Line 10: the weights it starts from; then as `go_on`."""
         if m_step.start == "base":
             self.model.base.restore(self.model)
@@ -116,7 +137,7 @@ class Trainer:
             self.checkpoints.load_best(self.stages[before], self.model)
         self.go_on(m_step, 0)
 
-    def go_on(self, m_step, step):
+    def go_on(self, m_step: MStep, step: int) -> None:
         """A new optimizer, and the data that line 11 is maximised on.
 
         Args:
@@ -136,7 +157,7 @@ class Trainer:
         if step:
             self.checkpoints.load_last(self.model)
 
-    def next_batch(self):
+    def next_batch(self) -> dict[str, np.ndarray]:
         """What the model's next step trains on."""
         batch = self.batches.batch(self.step)
         self.step += 1

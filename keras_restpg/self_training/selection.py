@@ -6,11 +6,19 @@ example and the sample's number alone, so the outcome is the same however
 the work was split or ordered.
 """
 
+from collections.abc import Iterable, Sequence
+
 from keras_restpg import prompts
+from keras_restpg.records import Sample, ScoredSample
 from keras_restpg.seeds import draw
 
 
-def select(scored, tau=1.0, limit=10, seed=0):
+def select(
+    scored: Iterable[ScoredSample],
+    tau: float = 1.0,
+    limit: int = 10,
+    seed: int = 0,
+) -> list[ScoredSample]:
     """The samples that pass, at most `limit` for an example.
 
     Args:
@@ -43,7 +51,9 @@ def select(scored, tau=1.0, limit=10, seed=0):
     return kept
 
 
-def first_of_each(scored, count=0):
+def first_of_each(
+    scored: Sequence[ScoredSample], count: int = 0
+) -> Sequence[ScoredSample]:
     """The first `count` samples of each example; 0: all of them.
 
     Samples of an example do not depend on each other, so these are what an
@@ -54,7 +64,9 @@ def first_of_each(scored, count=0):
     return [each for each in scored if each.sample.index < count]
 
 
-def threshold(scored, tau, on_empty="stop"):
+def threshold(
+    scored: Sequence[ScoredSample], tau: float, on_empty: str = "stop"
+) -> float:
     """The threshold that is used: τ, or lower where nothing reaches it.
 
     Args:
@@ -71,12 +83,12 @@ def threshold(scored, tau, on_empty="stop"):
     return highest or tau
 
 
-def passes(scored, tau):
+def passes(scored: ScoredSample, tau: float) -> bool:
     """Whether a sample has a judged answer and reaches the threshold."""
     return not scored.score.reason and scored.score.reward >= tau - 1e-6
 
 
-def by_example(scored):
+def by_example(scored: Iterable[ScoredSample]) -> dict[str, list[ScoredSample]]:
     """`{example id: [its samples]}` in the order of first appearance."""
     groups = {}
     for each in scored:
@@ -84,7 +96,7 @@ def by_example(scored):
     return groups
 
 
-def drop_duplicates(scored):
+def drop_duplicates(scored: Iterable[ScoredSample]) -> list[ScoredSample]:
     """One of each group with the same reasoning and the same answer.
 
     A finished one is kept before one that was cut, then the lowest number.
@@ -98,6 +110,6 @@ def drop_duplicates(scored):
     return list(first.values())
 
 
-def content(sample):
+def content(sample: Sample) -> tuple[str, str] | str:
     """What makes two samples of an example duplicates."""
     return prompts.split_output(sample.text) or sample.text.strip()

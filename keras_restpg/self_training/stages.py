@@ -17,10 +17,20 @@ Another reward keeps them all the same, since nothing would be left of the
 samples that they wrote; the run says so.
 """
 
-import dataclasses
+from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from keras_restpg._types import Json, Say
 from keras_restpg.identity import digest, digest_of
+from keras_restpg.records import Example
 from keras_restpg.store.stage import Stage, stage_name
+
+if TYPE_CHECKING:
+    from keras_restpg.settings import Settings
+    from keras_restpg.store import RunDirectory
 
 # Settings that a training depends on.
 _TRAINING = (
@@ -52,7 +62,7 @@ class Parts:
     loss: object
 
 
-def reasoning_inputs(parts, settings):
+def reasoning_inputs(parts: Parts, settings: Settings) -> dict[str, Json]:
     """What the teacher's reasoning depends on."""
     return {
         "examples": parts.examples,
@@ -62,7 +72,9 @@ def reasoning_inputs(parts, settings):
     }
 
 
-def stages(run, parts, settings, say):
+def stages(
+    run: RunDirectory, parts: Parts, settings: Settings, say: Say
+) -> list[Stage]:
     """The stages of a run in their order, a list of `Stage`.
 
     Args:
@@ -96,7 +108,9 @@ def stages(run, parts, settings, say):
     return found
 
 
-def test_inputs(examples, settings):
+def test_inputs(
+    examples: Sequence[Example], settings: Settings
+) -> dict[str, Json]:
     """What a test of a stage depends on besides its weights."""
     return {"examples": digest_of(examples), **_of(settings, _TEST)}
 

@@ -3,13 +3,22 @@
 `algorithm.algorithm_1` calls these in its order.
 """
 
-import dataclasses
-from collections.abc import Callable
-from typing import Any
+from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 from keras_restpg.model.engine import Sampling
-from keras_restpg.records import ALL, Document, Reasoning
+from keras_restpg.records import (
+    ALL,
+    Document,
+    Reasoning,
+    ScoredSample,
+    TrainingExample,
+)
 from keras_restpg.self_training import examples as training_data
 from keras_restpg.self_training.diagnostics import diagnose
 from keras_restpg.self_training.e_step import Outputs
@@ -17,6 +26,13 @@ from keras_restpg.settings import Settings
 from keras_restpg.store.run_directory import RunDirectory
 from keras_restpg.store.shards import parts
 from keras_restpg.store.stage import Stage
+
+if TYPE_CHECKING:
+    from keras_restpg.reasoning.teacher import Teacher
+    from keras_restpg.self_training.e_step import Outputs
+    from keras_restpg.settings import Settings
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.stage import Stage
 
 # Examples whose reasoning makes a shard.
 _TAUGHT = 64
@@ -40,19 +56,20 @@ class Steps:
     """
 
     outputs: Outputs
-    documents: list[tuple[Document, ...]]
-    teacher: Any
+    documents: Sequence[Sequence[Document]]
+    teacher: Teacher | list[Reasoning] | None
     settings: Settings
     run: RunDirectory
-    stages: list[Stage]
-    taught: dict[str, Any]
-    reward: Any
+    stages: Sequence[Stage]
+    taught: Mapping[str, Json]
+    reward: Json
     load: Callable[[Stage], None]
 
-    def reasoning(self):
+    def reasoning(self) -> list[Reasoning] | None:
         """Lines 1 to 3: list of `Reasoning`, or None."""
-        if self.teacher is None or isinstance(self.teacher, list):
-            return self.teacher
+        teacher = self.teacher
+        if teacher is None or isinstance(teacher, list):
+            return teacher
         examples = self.outputs.examples
         if self.run.claim("reasoning", self.taught):
             self.stages[0].say(
@@ -66,8 +83,8 @@ class Steps:
             for key, part in parts(len(examples), _TAUGHT):
                 made = self._known(shards, key, examples[part])
                 fresh = made is None
-                if fresh:
-                    made = self._explain(shards, key, part)
+                if made is None:
+                    made = self._explain(teacher, shards, key, part)
                 found += made
                 count = len(examples[part])
                 line.advance(count, fresh, explained=len(found))
@@ -82,8 +99,8 @@ class Steps:
             return shards.lost(key, "does not hold the records of this stage")
         return made
 
-    def _explain(self, shards, key, part):
-        made, report = self.teacher.explain(
+    def _explain(self, teacher, shards, key, part):
+        made, report = teacher.explain(
             self.outputs.examples[part], self.documents[part]
         )
         shards.put(key, made)
@@ -92,7 +109,9 @@ class Steps:
         self.run.log("metrics.jsonl", line)
         return made
 
-    def supervised(self, reasoning):
+    def supervised(
+        self, reasoning: list[Reasoning] | None
+    ) -> list[TrainingExample]:
         """Lines 4 and 5: what is learned first."""
         self.stages[0].claim_weights()
         data = training_data.supervised(
@@ -107,7 +126,7 @@ class Steps:
             )
         return data
 
-    def sample(self, t):
+    def sample(self, t: int) -> list[ScoredSample]:
         """Lines 8 and 9: m outputs for each input, with their rewards."""
         settings, stage = self.settings, self.stages[t]
         return self.outputs.scored(
@@ -123,7 +142,13 @@ class Steps:
             lambda: self.load(self.stages[t - 1]),
         )
 
-    def note(self, t, scored, kept, tau):
+    def note(
+        self,
+        t: int,
+        scored: Sequence[ScoredSample],
+        kept: Sequence[ScoredSample],
+        tau: float,
+    ) -> None:
         """Notes what an iteration sampled and kept.
 
         Raises:
@@ -150,7 +175,7 @@ class Steps:
             },
         )
 
-    def rewarded(self, kept):
+    def rewarded(self, kept: Sequence[ScoredSample]) -> list[TrainingExample]:
         """What is learned from kept samples."""
         return training_data.rewarded(
             self.outputs.examples, self.outputs.prompts, kept

@@ -6,8 +6,11 @@ Deviation: the first examples of each task are taken, where the paper draws
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+
+from keras_restpg.records import Example, ScoredSample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Scores:
     average: float
 
 
-def first_of_each_task(examples, count):
+def first_of_each_task(
+    examples: Sequence[Example], count: int
+) -> list[Example]:
     """At most `count` examples of each task, in their order."""
     seen, chosen = collections.Counter(), []
     for example in examples:
@@ -33,7 +38,9 @@ def first_of_each_task(examples, count):
     return chosen
 
 
-def mean_scores(examples, scored):
+def mean_scores(
+    examples: Sequence[Example], scored: Sequence[ScoredSample]
+) -> Scores:
     """`Scores` of the samples of examples.
 
     Args:

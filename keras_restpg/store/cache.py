@@ -15,8 +15,13 @@ import sqlite3
 import stat
 import threading
 import weakref
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
+
+Key = TypeVar("Key", str, bytes)
 
 # "RPGC" and the version of the table below, in the header of each file.
 _APPLICATION = 0x52504743
@@ -45,7 +50,7 @@ class Cache:
             written; another process does not stop writing.
     """
 
-    def __init__(self, path, kind):
+    def __init__(self, path: Path | None, kind: str) -> None:
         self.path = None if path is None else pathlib.Path(path)
         self.kind = kind
         self._schema = (
@@ -54,10 +59,10 @@ class Cache:
         )
         self._lock = threading.Lock()
         if self.path is not None:
-            self._try(self._check_file)
+            self._try(self._check_file, self.path)
         self._try(self._open)
 
-    def get(self, keys):
+    def get(self, keys: Iterable[Key]) -> dict[Key, bytes]:
         """The values of those keys that are kept.
 
         Args:
@@ -68,14 +73,14 @@ class Cache:
         """
         return self._try(self._get, {_bytes(key): key for key in keys})
 
-    def add(self, items):
+    def add(self, items: Mapping[Key, bytes]) -> None:
         """Keeps values by their keys, all of them or, on an error, none.
 
         Args:
             items: dict of text or bytes to bytes.
         """
-        items = ((_bytes(key), value) for key, value in items.items())
-        rows = [(key, v, self._checksum(key, v)) for key, v in items]
+        pairs = ((_bytes(key), value) for key, value in items.items())
+        rows = [(key, v, self._checksum(key, v)) for key, v in pairs]
         self._try(self._add, rows)
 
     def _get(self, asked):
@@ -115,12 +120,12 @@ class Cache:
         self._db.execute("BEGIN IMMEDIATE")
         return self._db  # Commits at its end, or rolls back.
 
-    def _check_file(self):
+    def _check_file(self, file):
         """Before SQLite sees the file: it would follow links, and undo what
         another program has not finished in a database of its own."""
-        os.makedirs(self.path.parent, exist_ok=True)
+        os.makedirs(file.parent, exist_ok=True)
         for suffix in ("", "-journal", "-wal", "-shm"):
-            path = f"{self.path}{suffix}"
+            path = f"{file}{suffix}"
             try:
                 mode = os.lstat(path).st_mode
             except FileNotFoundError:
@@ -130,9 +135,9 @@ class Cache:
                     f"{path} is a link or no file of data, so no cache is "
                     "kept there. Remove it or give another path."
                 )
-        if self.path.exists() and self.path.stat().st_size:
-            with open(self.path, "rb") as file:
-                self._check_header(file.read(_HEADER))
+        if file.exists() and file.stat().st_size:
+            with open(file, "rb") as opened:
+                self._check_header(opened.read(_HEADER))
 
     def _check_header(self, head):
         def number(place):

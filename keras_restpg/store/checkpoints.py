@@ -1,11 +1,22 @@
 """The weights of a run: the best and the last of each stage."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 from keras import ops
 
 from keras_restpg.errors import InputError
 from keras_restpg.store.run_directory import fit_into
 from keras_restpg.store.state import read_state, write_state
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.stage import Stage
 
 _PLACES = "ab"
 
@@ -25,13 +36,15 @@ class Checkpoints:
         epochs_per_stage: int.
     """
 
-    def __init__(self, run, stages, epochs_per_stage):
+    def __init__(
+        self, run: RunDirectory, stages: Iterable[Stage], epochs_per_stage: int
+    ) -> None:
         self.run = run
         self.stages = list(stages)
         self.epochs_per_stage = epochs_per_stage
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Whole epochs that are done and hold for these stages."""
         state = read_state(self.run)
         epoch = state.get("epoch", 0)
@@ -43,7 +56,9 @@ class Checkpoints:
                 return min(epoch, before)
         return min(epoch, len(self.stages) * self.epochs_per_stage)
 
-    def save(self, epoch, stage, model, score):
+    def save(
+        self, epoch: int, stage: Stage, model: keras.Model, score: float | None
+    ) -> None:
         """Saves the weights after an epoch.
 
         Args:
@@ -89,7 +104,7 @@ class Checkpoints:
     def _save(self, name, variables):
         return self.run.save_arrays(name, host(variables), noted=False)
 
-    def sweep(self):
+    def sweep(self) -> None:
         """Removes what a kill left: weights that `state.json` does not name."""
         known = read_state(self.run).get("stages", {})
         self._remove(
@@ -108,7 +123,7 @@ class Checkpoints:
         for name in names - kept:
             self.run.files.remove(name)
 
-    def load_last(self, model):
+    def load_last(self, model: keras.Model) -> None:
         """The weights and optimizer after the last whole epoch.
 
         Raises:
@@ -116,7 +131,7 @@ class Checkpoints:
         """
         self._load(read_state(self.run).get("last"), _all(model))
 
-    def load_best(self, stage, model):
+    def load_best(self, stage: Stage, model: keras.Model) -> None:
         """The best weights of a `Stage` into a `RewardWeightedLM`.
 
         Raises:
@@ -139,7 +154,7 @@ class Checkpoints:
         fit_into(variables, arrays, where)
 
 
-def host(variables):
+def host(variables: Iterable[keras.Variable]) -> list[np.ndarray]:
     """Copies of variables' values in host memory, a list of arrays."""
     return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
 

@@ -8,7 +8,7 @@ import tempfile
 WRITING = ".writing-"
 
 
-def sync(path):
+def sync(path: str) -> None:
     """Has a file's bytes, or a folder's names, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -17,7 +17,7 @@ def sync(path):
         os.close(descriptor)
 
 
-def make_folder(path):
+def make_folder(path: str) -> None:
     """Makes a local folder and those above it, their names on the disk."""
     if not os.path.isdir(path):
         above = os.path.dirname(path)
@@ -51,14 +51,14 @@ def _beside(path, data):
             os.unlink(file.name)
 
 
-def write(path, data):
+def write(path: str, data: bytes) -> None:
     """Writes or replaces a file."""
     with _beside(path, data) as temporary:
         os.replace(temporary, path)
     sync(os.path.dirname(path))
 
 
-def create(path, data):
+def create(path: str, data: bytes) -> bool:
     """Writes a file where there is none; returns whether it did."""
     with _beside(path, data) as temporary:
         try:
@@ -80,7 +80,7 @@ def _create_in_place(path, data):
     return True
 
 
-def append(path, line):
+def append(path: str, line: bytes) -> None:
     """Adds a line to a file, after its last whole one."""
     make_folder(os.path.dirname(path))
     new = not os.path.exists(path)
@@ -98,7 +98,7 @@ def append(path, line):
         sync(os.path.dirname(path))
 
 
-def move(source, target):
+def move(source: str, target: str) -> None:
     """Gives a file or folder another name."""
     make_folder(os.path.dirname(target))
     os.rename(source, target)

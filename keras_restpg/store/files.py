@@ -6,14 +6,17 @@ upload only when it is complete.
 """
 
 import contextlib
+import datetime
 import hashlib
 import os
 import pathlib
 import posixpath
 import time
+from collections.abc import Callable
 
 import fsspec
 
+from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 from keras_restpg.store import disk
 
@@ -36,9 +39,9 @@ class Files:
             written before stays.
     """
 
-    def __init__(self, url):
+    def __init__(self, url: Path) -> None:
         self.url = os.fspath(url)
-        self.guard = None
+        self.guard: Callable[[], None] | None = None
         try:
             self.system, self.root = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
@@ -47,7 +50,7 @@ class Files:
             self.system, fsspec.implementations.local.LocalFileSystem
         )
 
-    def path(self, name):
+    def path(self, name: str) -> str:
         """The whole path of a file.
 
         Raises:
@@ -66,7 +69,7 @@ class Files:
             )
         return path
 
-    def exists(self, name):
+    def exists(self, name: str) -> bool:
         path = self.path(name)
 
         # fsspec's own `exists` takes any failure for absence.
@@ -79,7 +82,7 @@ class Files:
 
         return self._try(exists, name)
 
-    def modified(self, name):
+    def modified(self, name: str) -> datetime.datetime | None:
         """When a file was written, by the clock of the store.
 
         None where there is no file, or the store does not tell.
@@ -95,7 +98,7 @@ class Files:
 
         return self._try(modified, name)
 
-    def names(self, folder=""):
+    def names(self, folder: str = "") -> list[str]:
         """The names in a folder, sorted; none where it is not there."""
         path = self.path(folder) if folder else self.root
 
@@ -115,7 +118,7 @@ class Files:
 
         return self._try(names, folder or ".")
 
-    def read(self, name):
+    def read(self, name: str) -> bytes | None:
         """The bytes of a file, or None where it is not there."""
         path = self.path(name)
 
@@ -127,19 +130,19 @@ class Files:
 
         return self._try(read, name)
 
-    def write(self, name, data):
+    def write(self, name: str, data: bytes) -> None:
         """Writes or replaces a file as a whole; `data` is bytes."""
         path = self.path(name)
         write = disk.write if self.local else self._write_remote
         self._change(lambda: write(path, data), name)
 
-    def create(self, name, data):
+    def create(self, name: str, data: bytes) -> bool:
         """Writes a file where there is none; returns whether it did."""
         path = self.path(name)
         create = disk.create if self.local else self._create_remote
         return self._change(lambda: create(path, data), name)
 
-    def append(self, name, line):
+    def append(self, name: str, line: bytes) -> None:
         """Adds one line (bytes, without its end) to a file.
 
         A last line that was torn by a crash is cut off first.
@@ -153,7 +156,7 @@ class Files:
             old = self.read(name) or b""
             self.write(name, old[: old.rfind(b"\n") + 1] + line)
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
         """Removes a file, if it is there."""
         path = self.path(name)
 
@@ -163,18 +166,18 @@ class Files:
 
         self._change(remove, name)
 
-    def move(self, name, target):
+    def move(self, name: str, target: str) -> None:
         """Moves a file or folder to another name."""
         source, target = self.path(name), self.path(target)
         move = disk.move if self.local else self._move_remote
         self._change(lambda: move(source, target), name)
 
-    def upload(self, source, name):
+    def upload(self, source: str, name: str) -> None:
         """Copies a local file to a remote folder."""
         path = self.path(name)
         self._change(lambda: self.system.put_file(source, path), name)
 
-    def download(self, name, target):
+    def download(self, name: str, target: str) -> bool:
         """Copies a remote file to a local path; whether it is there."""
         path = self.path(name)
 
@@ -187,7 +190,7 @@ class Files:
 
         return self._try(download, name)
 
-    def failure(self, name, error):
+    def failure(self, name: str, error: Exception) -> InputError:
         """The `InputError` for a file that can't be read or written."""
         why = getattr(error, "strerror", None) or str(error)
         return InputError(
@@ -243,7 +246,7 @@ class Files:
             raise self.failure(name, error) from error
 
 
-def digest(data, *place):
+def digest(data: bytes, *place: str) -> str:
     """The checksum of bytes, and of the place that they belong to."""
     found = hashlib.sha256("\0".join(place).encode("utf-8", "replace"))
     found.update(data)

@@ -13,6 +13,8 @@ import os
 import posixpath
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from keras_restpg.store.disk import WRITING, make_folder, sync
 from keras_restpg.store.files import Files
@@ -23,12 +25,12 @@ _REPLACED = ".replaced-"
 _RUNS = ("recipe.toml", "run.json", "lock.json")
 
 
-def save(files, name, write):
+def save(files: Files, name: str, write: Callable[[str], Any]) -> None:
     """Writes or replaces a folder; `write(path)` fills a new local one."""
     (_save_local if files.local else _save_remote)(files, name, write)
 
 
-def load(files, name):
+def load(files: Files, name: str) -> str | None:
     """The local path of a folder, None where it is missing or damaged."""
     if not files.local:
         return _download(files, name)
@@ -36,7 +38,7 @@ def load(files, name):
     return path if os.path.isdir(path) else None
 
 
-def sweep(files):
+def sweep(files: Files) -> None:
     """Removes what a killed process left, and nothing else.
 
     Only for who holds the lock: it would take another's file in hand.
@@ -60,7 +62,7 @@ def sweep(files):
 
 
 @contextlib.contextmanager
-def writing(files, name):
+def writing(files: Files, name: str) -> Iterator[None]:
     """Says of a full disk what `Files` says of it."""
     try:
         yield

@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from typing import Self
 
 from keras_restpg.errors import InputError
 from keras_restpg.store.files import Files, digest
@@ -37,7 +38,7 @@ class Lock:
         InputError: on entering, another process holds it.
     """
 
-    def __init__(self, files):
+    def __init__(self, files: Files) -> None:
         self.guarded = files
         self.files = Files(files.url)
         self.owner = {
@@ -53,7 +54,7 @@ class Lock:
         self._renewed = 0.0
         self._lost = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if not self._create():
             self._take_over()
         self._renewed = time.time()
@@ -61,14 +62,14 @@ class Lock:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.guarded.guard = None
         self._released.set()
         self._thread.join()
         if self._is_ours():
             self.files.remove(NAME)
 
-    def check(self):
+    def check(self) -> None:
         """Raises InputError where another process has taken over."""
         # A machine that slept may have been given up by the others.
         if self._lost or time.time() - self._renewed > _SILENT:

@@ -19,17 +19,26 @@ folder is moved aside, never deleted, and what it held is computed again;
 what does not depend on the change stays.
 """
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from keras_restpg._types import Json, Path
 from keras_restpg.errors import InputError
 from keras_restpg.identity import digest as digest_json
+from keras_restpg.records import Record
 from keras_restpg.store import arrays as safetensors
 from keras_restpg.store import folders
 from keras_restpg.store.files import Files, digest
 from keras_restpg.store.lock import Lock
 from keras_restpg.store.shards import Shards
+
+if TYPE_CHECKING:
+    import keras
 
 _INPUTS = "inputs.json"
 
@@ -41,11 +50,11 @@ class RunDirectory:
         url: local path, or URL that fsspec knows.
     """
 
-    def __init__(self, url):
+    def __init__(self, url: Path) -> None:
         self.files = Files(url)
         self._lock = None
 
-    def open(self):
+    def open(self) -> Self:
         """Holds the directory for this process.
 
         Raises:
@@ -59,22 +68,22 @@ class RunDirectory:
             raise
         return self
 
-    def close(self):
+    def close(self) -> None:
         if self._lock is not None:
             self._lock.__exit__()
             self._lock = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def shards(self, folder, cls):
+    def shards(self, folder: str, cls: type[Record]) -> Shards[Record]:
         """The `Shards` of a folder, for the inputs that it was claimed for."""
         return Shards(self.files, folder, cls, self.claimed(folder) or "")
 
-    def claim(self, folder, inputs):
+    def claim(self, folder: str, inputs: Mapping[str, Json]) -> list[str]:
         """Gives a folder to what is computed from `inputs`.
 
         A folder that was computed from others, or from nobody knows what, is
@@ -103,7 +112,7 @@ class RunDirectory:
         self.write_json(f"{folder}/{_INPUTS}", inputs)
         return changed
 
-    def inputs(self, folder):
+    def inputs(self, folder: str) -> dict[str, Json]:
         """What a folder was claimed for; empty where nobody knows."""
         try:
             found = self.read_json(f"{folder}/{_INPUTS}", {})
@@ -111,12 +120,12 @@ class RunDirectory:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def claimed(self, folder):
+    def claimed(self, folder: str) -> str | None:
         """The fingerprint of a folder's inputs, None where it has none."""
         found = self.inputs(folder)
         return digest_json(found) if found else None
 
-    def read_json(self, name, default=None):
+    def read_json(self, name: str, default: Json = None) -> Json:
         """A JSON file's value, or `default` where it is not there.
 
         Raises:
@@ -133,7 +142,7 @@ class RunDirectory:
                 "have its stage done anew."
             ) from None
 
-    def noted(self):
+    def noted(self) -> dict[str, Json]:
         """What `run.json` says, a dict; empty where it is damaged."""
         try:
             found = self.read_json("run.json", {})
@@ -141,14 +150,14 @@ class RunDirectory:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def write_json(self, name, value):
+    def write_json(self, name: str, value: Json) -> None:
         self.files.write(name, json.dumps(value, indent=1).encode())
 
-    def log(self, name, value):
+    def log(self, name: str, value: Json) -> None:
         """Adds a line to a JSONL file."""
         self.files.append(name, json.dumps(value).encode())
 
-    def read_log(self, name):
+    def read_log(self, name: str) -> list[Json]:
         """The whole lines of a JSONL file; damaged ones are left out."""
         values = []
         for line in (self.files.read(name) or b"").split(b"\n")[:-1]:
@@ -158,11 +167,11 @@ class RunDirectory:
                 continue
         return values
 
-    def save_weights(self, name, model):
+    def save_weights(self, name: str, model: keras.Model) -> None:
         """Saves all weights of a Keras model, compared after saving."""
         self.save_arrays(name, [np.asarray(w) for w in _values(model)])
 
-    def load_weights(self, name, model):
+    def load_weights(self, name: str, model: keras.Model) -> bool:
         """Loads what `save_weights` saved.
 
         Returns:
@@ -177,7 +186,9 @@ class RunDirectory:
         fit_into(model.weights, arrays, f"{self.files.url}/{name}")
         return True
 
-    def save_arrays(self, name, arrays, noted=True):
+    def save_arrays(
+        self, name: str, arrays: Iterable[np.ndarray], noted: bool = True
+    ) -> str:
         """Saves NumPy arrays in order, compared after saving.
 
         Unlike Keras' own weights files these leave LoRA's factors apart from
@@ -193,7 +204,9 @@ class RunDirectory:
         """
         return self.save_bytes(name, safetensors.to_bytes(arrays), noted)
 
-    def load_arrays(self, name, checksum=None):
+    def load_arrays(
+        self, name: str, checksum: str | None = None
+    ) -> list[np.ndarray] | None:
         """The list that `save_arrays` saved, None where it is not sound.
 
         Args:
@@ -204,7 +217,7 @@ class RunDirectory:
         data = self.load_bytes(name, checksum)
         return None if data is None else safetensors.from_bytes(data)
 
-    def save_bytes(self, name, data, noted=True):
+    def save_bytes(self, name: str, data: bytes, noted: bool = True) -> str:
         """Saves bytes, compared after saving.
 
         Args:
@@ -228,7 +241,9 @@ class RunDirectory:
             self.files.write(f"{name}.sha256", checksum.encode())
         return checksum
 
-    def load_bytes(self, name, checksum=None):
+    def load_bytes(
+        self, name: str, checksum: str | None = None
+    ) -> bytes | None:
         """What `save_bytes` saved, None where it is missing, damaged or not
         of this place and these inputs."""
         data = self.files.read(name)
@@ -244,7 +259,7 @@ class RunDirectory:
         folder = name.rpartition("/")[0]
         return digest(data, name, self.claimed(folder) or "")
 
-    def save_folder(self, name, save):
+    def save_folder(self, name: str, save: Callable[[str], Any]) -> None:
         """Saves a folder, whole or not at all.
 
         Args:
@@ -256,7 +271,7 @@ class RunDirectory:
         """
         folders.save(self.files, name, save)
 
-    def folder(self, name):
+    def folder(self, name: str) -> str | None:
         """The local path of what `save_folder` saved, None where there is none.
 
         What is remote is downloaded, and removed when the process ends.
@@ -264,7 +279,11 @@ class RunDirectory:
         return folders.load(self.files, name)
 
 
-def fit_into(variables, arrays, where):
+def fit_into(
+    variables: Iterable[keras.Variable],
+    arrays: Sequence[np.ndarray],
+    where: str,
+) -> None:
     """Assigns arrays to Keras variables.
 
     Raises:

@@ -10,14 +10,21 @@ of another stage or run, is named in a warning and made anew; the others are
 kept.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Generic
 
-from keras_restpg.decoding import decode, field
+from keras_restpg.decoding import decode, rules
 from keras_restpg.errors import InputError
-from keras_restpg.records import Score
+from keras_restpg.records import Record, Score
 from keras_restpg.store.files import digest
+
+if TYPE_CHECKING:
+    from keras_restpg.store.files import Files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +33,16 @@ class _Entry:
 
     shard: str
     sha256: str
-    rows: int = field(low=0)
+    rows: int = dataclasses.field(metadata=rules(low=0))
 
 
-def parts(count, size):
+def parts(count: int, size: int) -> Iterator[tuple[str, slice]]:
     """`(key, slice)` of each shard of `count` things, `size` in each."""
     for first in range(0, count, size):
         yield f"{first // size:05d}", slice(first, first + size)
 
 
-class Shards:
+class Shards(Generic[Record]):
     """The shards of one stage.
 
     Args:
@@ -45,29 +52,35 @@ class Shards:
         fingerprint: what the stage's outcome depends on, a short text.
     """
 
-    def __init__(self, files, folder, cls, fingerprint=""):
+    def __init__(
+        self,
+        files: Files,
+        folder: str,
+        cls: type[Record],
+        fingerprint: str = "",
+    ) -> None:
         self.files = files
         self.folder = folder
         self.cls = cls
         self.fingerprint = fingerprint
         self._manifest = self._read_manifest()
 
-    def __contains__(self, key):
+    def __contains__(self, key: str) -> bool:
         return key in self._manifest
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._manifest)
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Records in all of them."""
         return sum(entry.rows for entry in self._manifest.values())
 
-    def keys(self):
+    def keys(self) -> list[str]:
         """The shards that are there, a list."""
         return list(self._manifest)
 
-    def get(self, key):
+    def get(self, key: str) -> list[Record] | None:
         """The records of a shard, or None where there is no sound one."""
         entry = self._manifest.get(key)
         if entry is None:
@@ -88,7 +101,7 @@ class Shards:
             return self.lost(key, f"does not have {entry['rows']} rows")
         return records
 
-    def put(self, key, records):
+    def put(self, key: str, records: Sequence[Record]) -> None:
         """Writes a shard, whole or not at all.
 
         Raises:
@@ -127,7 +140,7 @@ class Shards:
     def _name(self, key=None):
         return f"{self.folder}/{'manifest' if key is None else key}.jsonl"
 
-    def lost(self, key, why):
+    def lost(self, key: str, why: str) -> None:
         """Leaves a shard out, with a warning; returns None."""
         warnings.warn(
             f"{self.files.url}/{self._name(key)} {why}: it is made anew.",

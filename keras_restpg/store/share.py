@@ -6,17 +6,28 @@ the other's folders. Files are linked where they are local, as none is written
 in place but manifests; these are copied.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import posixpath
+from typing import TYPE_CHECKING
 
 from keras_restpg.store.stage import stage_name
 from keras_restpg.store.state import read_state, write_state
 
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
+
 _BEFORE = ("base", "start", "reasoning")
 
 
-def share(source, target, stages, samples=False):
+def share(
+    source: RunDirectory,
+    target: RunDirectory,
+    stages: int,
+    samples: bool = False,
+) -> None:
     """Gives a run what another has made, up to a stage.
 
     What the target holds for the same inputs stays; what it holds for others

@@ -13,8 +13,18 @@ Each folder is claimed for its inputs when it is asked for; where these have
 changed, what it held is moved aside and the run says so.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from keras_restpg._types import Json, Say
 from keras_restpg.identity import digest
 from keras_restpg.records import Reasoning, Sample, Score
+
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
+    from keras_restpg.store.shards import Shards
 
 # Folders of a stage's outputs for examples that it was not trained on.
 SPLITS = ("test", "validation", "shuffled")
@@ -22,12 +32,14 @@ SPLITS = ("test", "validation", "shuffled")
 BASE = "base/base.safetensors"
 
 
-def stage_name(number):
+def stage_name(number: int) -> str:
     """`"sft"` for 0, then `"iteration-1"`, …"""
     return f"iteration-{number}" if number else "sft"
 
 
-def shard_folders(run, names):
+def shard_folders(
+    run: RunDirectory, names: Iterable[str]
+) -> Iterator[tuple[str, type]]:
     """The folders of shards that a run directory has.
 
     Args:
@@ -59,7 +71,14 @@ class Stage:
         say: called with a sentence where something is computed again.
     """
 
-    def __init__(self, run, name, inputs, sampled=None, say=print):
+    def __init__(
+        self,
+        run: RunDirectory,
+        name: str,
+        inputs: Mapping[str, Json],
+        sampled: Mapping[str, Json] | None = None,
+        say: Say = print,
+    ) -> None:
         self.run = run
         self.name = name
         self.inputs = inputs
@@ -67,15 +86,15 @@ class Stage:
         self.say = say
 
     @property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A short text that differs where the weights would."""
         return digest(self.inputs)
 
-    def samples(self):
+    def samples(self) -> Shards[Sample]:
         """The `Shards` of its samples."""
         return self._shards("samples", Sample, self.sampled)
 
-    def scores(self, reward):
+    def scores(self, reward: Json) -> Shards[Score]:
         """The `Shards` of its samples' scores.
 
         Args:
@@ -83,7 +102,9 @@ class Stage:
         """
         return self._scores("", reward, self.sampled)
 
-    def outputs(self, split, inputs, reward):
+    def outputs(
+        self, split: str, inputs: Mapping[str, Json], reward: Json
+    ) -> tuple[Shards[Sample], Shards[Score]]:
         """The `Shards` of its outputs for a split, and of their scores.
 
         Args:
@@ -95,11 +116,11 @@ class Stage:
         samples = self._shards(f"{split}/samples", Sample, inputs)
         return samples, self._scores(f"{split}/", reward, inputs)
 
-    def claim_weights(self):
+    def claim_weights(self) -> None:
         """Makes the folder of its weights ready for what it depends on."""
         self._claim("weights", self.inputs)
 
-    def weights(self, kind, place):
+    def weights(self, kind: str, place: str) -> str:
         """The name of a file of weights.
 
         Args:
@@ -109,12 +130,12 @@ class Stage:
         return f"{self.name}/weights/{kind}-{place}.safetensors"
 
     @property
-    def is_selected(self):
+    def is_selected(self) -> bool:
         """Whether its training data was chosen, so that it may train."""
         return self.run.claimed(f"{self.name}/weights") is not None
 
     @property
-    def has_weights(self):
+    def has_weights(self) -> bool:
         """Whether the weights on disk are of its present inputs."""
         claimed = self.run.claimed(f"{self.name}/weights")
         return claimed == self.fingerprint

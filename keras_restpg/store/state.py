@@ -1,14 +1,22 @@
 """How far a run has come: `state.json`, with a checksum of its own."""
 
-import json
+from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from keras_restpg._types import Json
 from keras_restpg.errors import InputError
 from keras_restpg.store.files import digest
+
+if TYPE_CHECKING:
+    from keras_restpg.store import RunDirectory
 
 _STATE = "state.json"
 
 
-def read_state(run):
+def read_state(run: RunDirectory) -> dict[str, Json]:
     """What `state.json` says, a dict; empty where there is none.
 
     Raises:
@@ -26,7 +34,7 @@ def read_state(run):
     return state
 
 
-def write_state(run, state):
+def write_state(run: RunDirectory, state: Mapping[str, Json]) -> None:
     """Writes `state.json` with its checksum."""
     run.write_json(_STATE, {**state, "sha256": _digest(state)})
 

@@ -1,6 +1,10 @@
 """Language modelling on plain texts: a base for models made from scratch."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -10,6 +14,13 @@ from keras_restpg.training.batches import Batches
 from keras_restpg.training.features import tokenize
 from keras_restpg.training.model import RewardWeightedLM, tickets
 from keras_restpg.training.optimizer import WarmupLinearDecay
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
+
+    from keras_restpg.model.text import Codec
+    from keras_restpg.progress import Progress
+    from keras_restpg.training.features import Tokens
 
 _BATCH = 64
 _MICRO_BATCH_TOKENS = 2**14
@@ -27,22 +38,31 @@ class _Line(keras.callbacks.Callback):
         self.line.advance(1)
 
 
-def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
+def train_base(
+    causal_lm: CausalLM,
+    codec: Codec,
+    texts: Sequence[str],
+    steps: int,
+    rate: float,
+    seed: int,
+    progress: Progress,
+    longest: int = 256,
+) -> float:
     """Trains all weights to continue texts.
 
     Args:
         causal_lm: a KerasHub Gemma.
         codec: text to tokens.
         texts: list of str.
-        recipe: a `Recipe`; of it count `model.base_steps`,
-            `model.base_learning_rate` and `seed`.
+        steps: how many, of 64 texts each; 0 trains nothing.
+        rate: the highest learning rate.
+        seed: int, of the order of the data.
         progress: a `Progress`.
         longest: tokens of a text; what is longer is cut.
 
     Returns:
         The mean negative log-likelihood of a token over the last steps.
     """
-    steps = recipe.model.base_steps
     if not steps:
         return float("nan")
     data = [
@@ -53,14 +73,22 @@ def train_base(causal_lm, codec, texts, recipe, progress, longest=256):
         causal_lm,
         tokenize(data, codec, 16, longest),
         steps,
-        recipe.model.base_learning_rate,
-        recipe.seed,
+        rate,
+        seed,
         progress,
         "base: language modelling",
     )
 
 
-def fit_tokens(causal_lm, tokens, steps, rate, seed, progress, title):
+def fit_tokens(
+    causal_lm: CausalLM,
+    tokens: Sequence[Tokens],
+    steps: int,
+    rate: float,
+    seed: int,
+    progress: Progress,
+    title: str,
+) -> float:
     """Trains all weights on outputs, with Adam, for models from scratch.
 
     Args:

@@ -7,11 +7,20 @@ one chunk of response positions at a time and are computed anew in the
 backward pass: those of a whole batch never do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import keras
 from keras import ops
 
 from keras_restpg import backend
+from keras_restpg._types import Batch, Tensor
 from keras_restpg.model import prefix
+
+if TYPE_CHECKING:
+    from keras_hub.models import Backbone
 
 NORMALIZATIONS = ("tokens", "sequence", "weight")
 
@@ -21,7 +30,9 @@ _KEPT_BYTES = 2**27
 _CHUNK_BYTES = 2**25
 
 
-def token_weights(rewards, lengths, places, normalization="tokens"):
+def token_weights(
+    rewards: Tensor, lengths: Tensor, places: int, normalization: str = "tokens"
+) -> Tensor:
     """The weight of every response token in the loss of its batch.
 
     Args:
@@ -58,7 +69,13 @@ def token_weights(rewards, lengths, places, normalization="tokens"):
     return weights / ops.maximum(ops.sum(counts), 1.0)
 
 
-def weighted_nll(backbone, hidden, targets, weights, mask):
+def weighted_nll(
+    backbone: Backbone,
+    hidden: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    mask: Tensor,
+) -> tuple[Tensor, Tensor]:
     """Sums of weighted and plain negative log-likelihood.
 
     Args:
@@ -119,7 +136,9 @@ def _in_chunks(array, chunks, rows):
     return ops.reshape(array, (chunks, rows, *array.shape[1:]))
 
 
-def response_loss(backbone, micro, weights, recompute=False):
+def response_loss(
+    backbone: Backbone, micro: Batch, weights: Tensor, recompute: bool = False
+) -> tuple[Tensor, Tensor]:
     """The loss of a micro-batch of prompts with their outputs.
 
     The last token of a prompt predicts an output's first, so it begins every
@@ -166,7 +185,7 @@ def response_loss(backbone, micro, weights, recompute=False):
     )
 
 
-def global_norm(gradients):
+def global_norm(gradients: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, float32."""
     squares = [
         ops.sum(ops.square(ops.cast(gradient, "float32")))

@@ -7,13 +7,18 @@ and applies them once. The loss is normalised over the whole batch beforehand
 outputs of a prompt are trained through one pass over the prompt.
 """
 
+from __future__ import annotations
+
 import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_restpg import backend
+from keras_restpg._types import Batch, Logs, Tensor
 from keras_restpg.model import prefix
 from keras_restpg.training.loss import (
     NORMALIZATIONS,
@@ -26,6 +31,9 @@ from keras_restpg.training.optimizer import (
     inner,
     warn_of_rounding,
 )
+
+if TYPE_CHECKING:
+    from keras_hub.models import CausalLM
 
 # What a batch holds: name -> what the dimensions are.
 BATCH = {
@@ -89,8 +97,12 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     """
 
     def __init__(
-        self, causal_lm, normalization="tokens", recompute=False, **kwargs
-    ):
+        self,
+        causal_lm: CausalLM,
+        normalization: str = "tokens",
+        recompute: bool = False,
+        **kwargs: Any,
+    ) -> None:
         # Keras scales the loss of a model whose own policy is mixed_float16.
         policy = causal_lm.backbone.dtype_policy
         policy = getattr(policy, "default_policy", policy)
@@ -116,9 +128,9 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self.causal_lm = causal_lm
         self.normalization = normalization
         self.recompute = recompute
-        self.source = None
+        self.source: Callable[[], Batch] | None = None
         # The weights that self-training starts from; see `m_step.Base`.
-        self.base = None
+        self.base: Any = None
         self.callbacks_of_fit = ()
         names = ("loss", "nll", "grad_norm", "tokens", "reward")
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
@@ -126,7 +138,11 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self.trackers["skipped_in_row"] = _InARow(name="skipped_in_row")
         self.built = True
 
-    def compile(self, optimizer="rmsprop", **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        **kwargs: Any,
+    ) -> None:
         """As in Keras, without `loss`: the loss is the reward-weighted one.
 
         The optimizer is built by the first `fit`, so layers may be frozen or
@@ -150,7 +166,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         check_accumulation(optimizer)
         super().compile(optimizer=optimizer, **kwargs)
 
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As in Keras.
 
         Raises:
@@ -166,7 +182,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         self.callbacks_of_fit = tuple(inside) if many else (inside,)
         return super().fit(*args, **kwargs)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """As in Keras; raises what `fit` does."""
         self._build_optimizer()
         return super().train_on_batch(*args, **kwargs)
@@ -213,10 +229,10 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
                 )
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return list(self.trackers.values())
 
-    def save(self, *args, **kwargs):
+    def save(self, *args: Any, **kwargs: Any) -> None:
         """As in Keras: `keras.saving.load_model` goes on with the training.
 
         Raises:
@@ -232,7 +248,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             )
         return super().save(*args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         causal_lm = keras.saving.serialize_keras_object(self.causal_lm)
         # KerasHub compiles a new one by default, and Keras warns of this one.
         causal_lm.pop("compile_config", None)
@@ -245,14 +261,14 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         config = dict(config)
         frozen = config.pop("frozen", ([], []))
         causal_lm = keras.saving.deserialize_keras_object(config["causal_lm"])
         _freeze_parts(causal_lm.backbone, *frozen)
         return cls(**{**config, "causal_lm": causal_lm})
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         """As in Keras, and whether the optimizer has a state to load."""
         config = super().get_compile_config()
         if config:
@@ -260,7 +276,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             config["optimizer_built"] = built
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compiles as before; `load_model` then loads the optimizer."""
         config = dict(config)
         built = config.pop("optimizer_built", False)
@@ -271,19 +287,21 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
     def _symbolic_build(self, *args, **kwargs):
         """Nothing: only the tokenizer, which is no layer here, is unbuilt."""
 
-    def call(self, inputs):
+    def call(self, inputs: Batch) -> Tensor:
         """Logits of KerasHub inputs (`token_ids`, `padding_mask`)."""
         return self.causal_lm(inputs)
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
             self.train_function = self.drawing(self.train_step)
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> None:
         if self.test_function is None or force:
             self.test_function = self.drawing(self.test_step)
 
-    def draw(self, data):
+    def draw(
+        self, data: Batch | tuple[Batch, ...] | list[Batch]
+    ) -> dict[str, Any]:
         """The batch that `fit` hands over, or that its ticket stands for."""
         batch = data[0] if isinstance(data, tuple | list) else data
         if "ticket" in batch:
@@ -301,7 +319,7 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             )
         return {name: batch[name] for name in BATCH}
 
-    def token_weights(self, batch):
+    def token_weights(self, batch: Batch) -> Tensor:
         """The loss weight of each response token of a batch (M, P, K, T)."""
         return token_weights(
             batch["rewards"],
@@ -310,17 +328,21 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
             self.normalization,
         )
 
-    def micro_loss(self, micro, weights):
+    def micro_loss(
+        self, micro: Batch, weights: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Sums of weighted and plain nll of a micro-batch, two scalars."""
         return response_loss(
             self.causal_lm.backbone, micro, weights, self.recompute
         )
 
-    def loss_scale(self):
+    def loss_scale(self) -> Tensor:
         """What the optimizer wants the loss multiplied by: 1, mostly."""
         return self.optimizer.scale_loss(1.0)
 
-    def check(self, loss, gradients, scale):
+    def check(
+        self, loss: Tensor, gradients: Sequence[Tensor], scale: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The true loss and gradient norm, and whether both are finite.
 
         Args:
@@ -332,16 +354,25 @@ class RewardWeightedLM(backend.StepsMixin, keras.Model):
         return loss, norm, ops.isfinite(loss + norm)
 
     @property
-    def optimizer_skips(self):
+    def optimizer_skips(self) -> bool:
         """Whether the optimizer itself leaves out steps, and learns by it."""
         return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
 
-    def marked(self, gradients, finite):
+    def marked(
+        self, gradients: Sequence[Tensor], finite: Tensor
+    ) -> list[Tensor]:
         """Gradients that `LossScaleOptimizer` skips just where we would."""
         first, *others = gradients
         return [ops.where(finite, first, float("nan")), *others]
 
-    def track(self, batch, loss, nll, norm=None, finite=None):
+    def track(
+        self,
+        batch: Batch,
+        loss: Tensor,
+        nll: Tensor,
+        norm: Tensor | None = None,
+        finite: Tensor | None = None,
+    ) -> Logs:
         """Updates the metrics with one step and returns their results."""
         lengths = ops.cast(batch["response_lengths"], "float32")
         tokens = ops.sum(lengths)
@@ -409,7 +440,7 @@ def _freeze_parts(backbone, layers, variables):
         variable.trainable = place not in variables
 
 
-def tickets():
+def tickets() -> Iterator[tuple[dict[str, np.ndarray]]]:
     """An endless stream for `fit`: a step asks `source` for its batch."""
     while True:
         yield ({"ticket": np.zeros(1, "int32")},)

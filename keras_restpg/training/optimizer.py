@@ -8,10 +8,14 @@ size (`scale_parameter`) unless asked for.
 """
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_restpg._types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_restpg")
@@ -29,8 +33,12 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self, peak, warmup_steps=250, total_steps=10_000, final_fraction=0.1
-    ):
+        self,
+        peak: float,
+        warmup_steps: int = 250,
+        total_steps: int = 10_000,
+        final_fraction: float = 0.1,
+    ) -> None:
         super().__init__()
         if not 0 <= warmup_steps < total_steps:
             raise ValueError(
@@ -42,7 +50,7 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.total_steps = total_steps
         self.final_fraction = final_fraction
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         step = ops.cast(step, "float32")
         rising = (step + 1.0) / max(self.warmup_steps, 1)
         passed = (step - self.warmup_steps) / (
@@ -52,7 +60,7 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         falling = 1.0 - (1.0 - self.final_fraction) * passed
         return self.peak * ops.minimum(rising, falling)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "peak": self.peak,
             "warmup_steps": self.warmup_steps,
@@ -83,16 +91,17 @@ class Adafactor(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=5e-6,
-        beta_2_decay=-0.8,
-        epsilon_1=1e-30,
-        epsilon_2=1e-3,
-        clip_threshold=1.0,
-        scale_parameter=False,
-        weight_decay=None,
-        name="adafactor",
-        **kwargs,
-    ):
+        learning_rate: float
+        | keras.optimizers.schedules.LearningRateSchedule = 5e-6,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        scale_parameter: bool = False,
+        weight_decay: float | None = None,
+        name: str = "adafactor",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
@@ -105,7 +114,7 @@ class Adafactor(keras.optimizers.Optimizer):
         self.clip_threshold = clip_threshold
         self.scale_parameter = scale_parameter
 
-    def build(self, var_list):
+    def build(self, var_list: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         super().build(var_list)
@@ -130,7 +139,9 @@ class Adafactor(keras.optimizers.Optimizer):
                 ]
             )
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(
+        self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor
+    ) -> None:
         gradient = ops.cast(gradient, "float32")
         weight = ops.cast(variable, "float32")
         step = ops.cast(self.iterations + 1, "float32")
@@ -161,7 +172,7 @@ class Adafactor(keras.optimizers.Optimizer):
         row = row / ops.mean(row, axis=-1, keepdims=True)
         return ops.rsqrt(row)[..., None] * ops.rsqrt(column)[..., None, :]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "beta_2_decay": self.beta_2_decay,
@@ -173,13 +184,13 @@ class Adafactor(keras.optimizers.Optimizer):
 
 
 def paper_optimizer(
-    learning_rate=5e-6,
-    warmup_steps=250,
-    total_steps=10_000,
-    final_fraction=0.1,
-    weight_decay=0.01,
-    global_clipnorm=1.0,
-):
+    learning_rate: float = 5e-6,
+    warmup_steps: int = 250,
+    total_steps: int = 10_000,
+    final_fraction: float = 0.1,
+    weight_decay: float = 0.01,
+    global_clipnorm: float | None = 1.0,
+) -> Adafactor:
     """The optimiser of the paper's §B, with its values as defaults."""
     return Adafactor(
         WarmupLinearDecay(
@@ -190,14 +201,14 @@ def paper_optimizer(
     )
 
 
-def inner(optimizer):
+def inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer that makes the steps, without a `LossScaleOptimizer`."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return optimizer.inner_optimizer
     return optimizer
 
 
-def check_accumulation(optimizer):
+def check_accumulation(optimizer: keras.optimizers.Optimizer | None) -> None:
     """Refuses `gradient_accumulation_steps`.
 
     Keras averages the gradients of batches with unequal numbers of tokens,
@@ -220,7 +231,9 @@ def check_accumulation(optimizer):
         )
 
 
-def warn_of_rounding(optimizer, variables):
+def warn_of_rounding(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
     """Warns where steps are too small for weights of 16 bits.
 
     A change of less than a quarter of the dtype's epsilon, relative to the
@@ -266,7 +279,9 @@ def _highest_rate(optimizer):
     return max(float(ops.convert_to_numpy(schedule(step))) for step in steps)
 
 
-def initial_state(optimizer):
+def initial_state(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[np.ndarray | None]:
     """An optimizer's state as it was before its first step.
 
     Where it has made steps, it is made anew from its config on the same

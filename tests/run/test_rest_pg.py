@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_restpg import PersonalizedWriter, RestPG
+from keras_restpg.cli.main import main
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation.results import load_results
 from keras_restpg.progress import Progress
@@ -80,6 +81,26 @@ def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
         writer.write("write", [" "])
     with pytest.raises(InputError, match="prompt is empty"):
         writer.write("", ["warm again"])
+
+
+def test_the_command_line_writes_from_a_finished_run(
+    finished, tmp_path, capsys
+):
+    documents = tmp_path / "documents.txt"
+    documents.write_text("warm again\n\ncold still\n")
+    arguments = ["write", finished[0], "write", "--documents", documents]
+    assert main([*map(str, arguments), "--quiet"]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+def test_a_function_can_be_handed_in_as_retriever(tmp_path):
+    def last(query, documents, k):
+        return range(len(documents))[-k:]
+
+    plain = PLAIN.with_settings(["method=sft", "training.steps=2"])
+    (result,) = run(tmp_path / "run", plain, retriever=last)
+    for example in splits()["test"]:
+        assert result.documents[example.id] == example.documents[-1:]
 
 
 def test_a_folder_without_a_run_is_no_writer(tmp_path):
