@@ -21,6 +21,7 @@ MODULES = {
     "faiss-cpu": "faiss",
     "keras-hub": "keras_hub",
     "ml-dtypes": "ml_dtypes",
+    "python-docx": "docx",
     "rouge-score": "rouge_score",
 }
 

@@ -70,10 +70,11 @@ def status(options: Namespace) -> None:
 
 
 def write(options: Namespace) -> None:
-    from keras_restpg.data.reading import texts
-
-    documents = texts(options.documents)
+    writing = _load_writing(options.documents, options)
+    documents = writing.documents
     _check_finished(options.out)
+    for note in writing.notes():
+        print(printable(note), file=sys.stderr)
     progress = _progress(options)
     with progress.waiting("loading the model"):
         from keras_restpg.run.writer import PersonalizedWriter
@@ -185,6 +186,34 @@ def stats(options: Namespace) -> None:
     _print(table(options.folder))
 
 
+def make(options: Namespace) -> None:
+    from keras_restpg.data.making import make_splits, write_examples
+
+    writing = _load_writing(options.path, options)
+    made = make_splits(
+        writing, options.task, options.by, options.words, seed=options.seed
+    )
+    paths = write_examples(made.splits, options.out)
+    _print("\n".join([made.table(), *writing.notes()]))
+    for path in paths:
+        _print(f"Wrote {path}")
+    for warning in made.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def _load_writing(path, options):
+    from keras_restpg.data.writing import load_writing
+
+    return load_writing(
+        path,
+        options.user,
+        options.split,
+        dict(options.columns),
+        options.date_format,
+        options.encoding,
+    )
+
+
 def _print(text):
     """For texts that hold what files, servers or models gave."""
     print(printable(text))
@@ -208,13 +237,17 @@ def _check_paths(recipe, out):
 
 
 def _check_data(recipe):
-    if not recipe.data.folder:
+    if recipe.data.source == "hub":
+        from keras_restpg.data import hub
+
+        hub.download(recipe.data.folder, recipe.data.tasks)
+    elif not recipe.data.folder:
         raise InputError(
             "data.folder is not set. Set it in the recipe or with --set "
             "data.folder=PATH."
         )
-    if "://" not in recipe.data.folder:
-        _check_folder(recipe.data.folder)
+    elif "://" not in recipe.data.folder:
+        _check_folder(os.path.expanduser(recipe.data.folder))
 
 
 def _check_reward(recipe):

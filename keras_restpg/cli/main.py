@@ -64,9 +64,7 @@ def _parser():
     _check_judge_parser(group)
     _compare_parser(group)
     _experiment_parser(group)
-    data = _group(group, "data", "look at a data set")
-    stats = _add(data, "stats", commands.stats, "its sizes, as in Table 2")
-    _path(stats, "folder", help="of <task>_train.jsonl and so on")
+    _data_parser(group)
     contriever = _group(group, "contriever", "the paper's retriever")
     about = "turn the public files into a KerasHub preset"
     convert = _add(contriever, "convert", commands.contriever, about)
@@ -137,13 +135,81 @@ def _write_parser(group):
         write,
         "--documents",
         required=True,
-        metavar="FILE",
-        help="the user's texts: .txt with blank lines between them, or "
-        '.jsonl with {"text": …} a line',
+        metavar="PATH",
+        help="the user's texts: a file, or a folder of files, of text, mail, "
+        "tables or exported chats",
     )
+    _writing(write)
     write.add_argument("--drafts", type=_positive, default=1)
     write.add_argument("--seed", type=int, default=0)
     _talk(write)
+
+
+def _data_parser(group):
+    data = _group(group, "data", "look at a data set, or make one")
+    stats = _add(data, "stats", commands.stats, "its sizes, as in Table 2")
+    _path(stats, "folder", help="of <task>_train.jsonl and so on")
+    make = _add(data, "make", commands.make, "make one of people's own texts")
+    _path(make, "path", help="a file, or a folder, of texts, mails, tables, …")
+    _path(make, "--out", required=True, metavar="FOLDER")
+    make.add_argument("--task", default="own", help="the task's name")
+    make.add_argument(
+        "--by",
+        choices=("auto", "user", "time"),
+        default="auto",
+        help="test other users, or each user's newest texts; auto: other "
+        "users where there are at least 10",
+    )
+    make.add_argument(
+        "--words",
+        type=_positive,
+        default=20,
+        help="words that a text needs to be worth an example",
+    )
+    make.add_argument("--seed", type=int, default=0)
+    _writing(make)
+
+
+def _writing(parser):
+    """How people's own files are read."""
+    parser.add_argument(
+        "--user",
+        action="append",
+        default=[],
+        help="whose texts: a name or an address; again for the person's others",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("whole", "paragraphs"),
+        default="whole",
+        help="whether a text file is one text, or each paragraph is one",
+    )
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        type=_pair,
+        default=[],
+        metavar="NAME=COLUMN",
+        help="a table's columns of text, title, user and date, such as "
+        "text=body",
+    )
+    parser.add_argument(
+        "--date-format",
+        default="",
+        help="how dates are written that could mean two days: %%d/%%m/%%Y",
+    )
+    parser.add_argument(
+        "--encoding", default="", help="of text files; default: UTF-8"
+    )
+
+
+def _pair(text):
+    name, _, column = text.partition("=")
+    if name not in ("text", "title", "user", "date") or not column:
+        raise argparse.ArgumentTypeError(
+            "must be text, title, user or date, = and a column's name"
+        )
+    return name, column
 
 
 def _judge_parser(group):

@@ -101,6 +101,18 @@ def parse(text: str, where: str, date_format: str = "") -> datetime.datetime:
         ) from None
 
 
+def iso(text: str, where: str, date_format: str = "") -> str:
+    """The first moment that a date can mean, as ISO text in UTC.
+
+    A date without a time stays one: `2020-01-31`.
+
+    Raises:
+        InputError: as `parse`.
+    """
+    written = parse(text, where, date_format).isoformat()
+    return written.removesuffix("+00:00").removesuffix("T00:00:00")
+
+
 def text_of(
     row: Mapping[str, Any], field: str, where: str, date_format: str = ""
 ) -> str:

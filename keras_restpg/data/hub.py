@@ -1,9 +1,53 @@
 """Rows of a data set on the Hugging Face hub."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from keras_restpg.errors import InputError
+
+LONGLAMP = "LongLaMP/LongLaMP"
+
+
+def download(name: str, configs: Sequence[str]) -> str:
+    """The folder that configurations of a data set are downloaded to.
+
+    Args:
+        name: of the data set; empty: LongLaMP.
+        configs: those that are wanted, each a folder of the data set.
+
+    Returns:
+        The path, in the library's cache. What is there is not loaded again.
+
+    Raises:
+        InputError: no configurations, no library, no connection, no such
+            data set.
+    """
+    name = name or LONGLAMP
+    if not configs:
+        raise InputError(
+            f"data.source 'hub': say which of {name}'s configurations to "
+            "download, such as data.tasks = ['abstract_generation_user']."
+        )
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise InputError(
+            "data.source 'hub' needs the `huggingface_hub` library: "
+            "`pip install keras-restpg[hf]`. Or give data.folder, a folder of "
+            "local files."
+        ) from None
+    patterns = [f"{config}{end}" for config in configs for end in ("/*", "_*")]
+    try:
+        return huggingface_hub.snapshot_download(
+            name, repo_type="dataset", allow_patterns=patterns
+        )
+    # The library's own errors, and those of whichever HTTP client it has.
+    except Exception as error:
+        raise InputError(
+            f"{name}: {type(error).__name__}: {error}. Look at the data set's "
+            "page and your connection, or give data.folder, a folder of local "
+            "files."
+        ) from error
 
 
 def rows(

@@ -14,6 +14,7 @@ are an alternative, `template="benchmark"`: a sentence about each document, and
 words of the task between these and the instruction.
 """
 
+import glob
 import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +27,9 @@ from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
 
 SPLITS = ("train", "val", "test")
-HUB = "LongLaMP/LongLaMP"
 TEMPLATES = ("paper", "benchmark")
+# train-00000-of-00002, as the hub names the parts of a split.
+_PART = re.compile(r"(?P<split>\w+)-(?P<number>\d+)-of-(?P<count>\d{1,6})")
 # The benchmark's prompts hold this much of an abstract.
 _WORDS = 750
 
@@ -47,7 +49,9 @@ def load_longlamp(
             file's name.
         split: `"train"`, `"val"` or `"test"`.
         source: a file, or a folder with `<config>_<split>.jsonl` (or
-            `.json`, `.parquet`); None is the Hugging Face hub
+            `.ndjson`, `.json`, `.parquet`, all but the last also as `.gz`),
+            or with the hub's `<config>/<split>-00000-of-00002.parquet`; None
+            is the Hugging Face hub
             (`pip install keras-restpg[hf]`): with a limit, rows are streamed
             from it, else the split is kept in its cache and read from disk.
         limit: the most examples; 0 is all.
@@ -84,7 +88,7 @@ def stream_longlamp(
             f"template must be one of {TEMPLATES}. Received: {template!r}"
         )
     rows = (
-        hub.rows(HUB, config, split, stream=bool(limit))
+        hub.rows(hub.LONGLAMP, config, split, stream=bool(limit))
         if source is None
         else _local(config, split, pathlib.Path(source))
     )
@@ -110,7 +114,7 @@ def load_folder(
     limit: int = 0,
     template: str = "paper",
 ) -> list[Example]:
-    """The examples of all tasks in a folder of `<task>_<split>` files.
+    """The examples of all tasks in a folder, as of `load_longlamp`.
 
     Args:
         folder: path.
@@ -131,7 +135,7 @@ def load_folder(
     if not names:
         raise InputError(
             f"{folder}: there is no file <task>_{split} "
-            f"({', '.join(reading.FORMATS)})."
+            f"({', '.join(reading.FORMATS)}), and no <task>/{split}."
         )
     found = {}
     for name in names:
@@ -152,16 +156,14 @@ def tasks_of(folder: Path, split: str) -> list[str]:
     Raises:
         InputError: there is no such folder.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(folder).expanduser()
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
+    files = [path for path in folder.iterdir() if _is_rows(path)]
+    flat = {reading.stem(path).removesuffix(f"_{split}") for path in files}
     return sorted(
-        {
-            path.stem.removesuffix(f"_{split}")
-            for path in folder.iterdir()
-            if path.suffix in reading.FORMATS
-            and path.stem.endswith(f"_{split}")
-        }
+        {name for name in flat if _flat(folder, name, split)}
+        | {path.name for path in folder.iterdir() if _of_hub(path, split)}
     )
 
 
@@ -271,13 +273,61 @@ def _sentence(kind, texts):
 
 
 def _local(config, split, source):
-    if source.is_dir():
-        paths = [source / f"{config}_{split}{f}" for f in reading.FORMATS]
-        there = [path for path in paths if path.is_file()]
-        if len(there) > 1:
-            raise InputError(
-                f"{there[0]} and {there[1].name}: both are the task "
-                f"{config!r}. Keep one of them in the folder."
-            )
-        source = there[0] if there else paths[0]
-    return reading.objects(source)
+    source = source.expanduser()
+    if not source.is_dir():
+        yield from reading.objects(source)
+        return
+    there = _flat(source, config, split) + _of_hub(source / config, split)
+    if not there:
+        raise InputError(
+            f"{source}: there is no such file as {config}_{split}.jsonl or "
+            f"{config}/{split}-00000-of-00001.parquet, of one of the kinds "
+            f"{', '.join(reading.FORMATS)}."
+        )
+    if len(there) > 1:
+        raise InputError(
+            f"{there[0][0]} and {there[1][0].relative_to(source)}: both are "
+            f"the task {config!r}. Keep one of them in the folder."
+        )
+    for path in there[0]:
+        yield from reading.objects(path)
+
+
+def _flat(folder, config, split):
+    """Lists of one file each: `<config>_<split>.jsonl`."""
+    return [
+        [path]
+        for path in sorted(folder.glob(f"{glob.escape(config)}_{split}.*"))
+        if _is_rows(path) and reading.stem(path) == f"{config}_{split}"
+    ]
+
+
+def _of_hub(folder, split):
+    """Lists of files: `<split>.json`, or the parts that are one split.
+
+    Raises:
+        InputError: a part is missing.
+    """
+    found, parts = [], {}
+    for path in sorted(folder.glob(f"{split}*")) if folder.is_dir() else ():
+        name = reading.stem(path)
+        part = _PART.fullmatch(name)
+        if _is_rows(path) and name == split:
+            found.append([path])
+        elif _is_rows(path) and part and part["split"] == split:
+            kind = path.name.removeprefix(name)
+            parts.setdefault((part["count"], kind), []).append(path)
+    for (count, kind), paths in parts.items():
+        for number in range(int(count)):
+            name = f"{split}-{number:0{len(count)}}-of-{count}{kind}"
+            if folder / name not in paths:
+                raise InputError(
+                    f"{folder / name}: there is no such file, but others of "
+                    f"its {int(count)} parts. Download all of them."
+                )
+        found.append(paths)
+    return found
+
+
+def _is_rows(path):
+    return reading.suffix(path) in reading.FORMATS and path.is_file()

@@ -9,11 +9,12 @@ out (`hold_out`).
 import dataclasses
 import functools
 import json
-import pathlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 from keras_restpg._types import Path
 from keras_restpg.data import csv_file, dates, reading
+from keras_restpg.data.longlamp import SPLITS
 from keras_restpg.errors import InputError
 from keras_restpg.records import Document, Example
 from keras_restpg.seeds import draw
@@ -79,7 +80,7 @@ def load_jsonl(
     ```
     """
     columns, names, found = columns or Columns(), {}, {}
-    stem = pathlib.Path(path).stem
+    stem = reading.stem(path)
     for number, (where, row) in enumerate(_rows(path)):
         name = f"{stem}-{number}"
         if columns.document:
@@ -152,8 +153,13 @@ def hold_out(
     task: str = "own",
     least: int = 2,
     date_format: str = "",
+    most: int = 1,
+    words: int = 0,
+    past: int = 0,
 ) -> list[Example]:
-    """Examples whose expected output is each user's last document.
+    """Examples whose expected output is one of a user's last documents.
+
+    What is older than it is the profile: nothing later is ever known.
 
     Args:
         users: `{user: tuple of Document}`. They are sorted by their dates;
@@ -161,31 +167,44 @@ def hold_out(
             without a date comes first.
         prompt: from a `Document` to the instruction that asks for it.
         task: the task's name.
-        least: documents that a user needs; others are left out.
+        least: documents that a user needs, and that an example is made of;
+            users who have fewer are left out.
         date_format: of the dates, as for `load_documents`.
+        most: the most examples of a user, made of the last documents; 0: of
+            all that are worth it.
+        words: words that a document needs to be worth an example; where none
+            has as many, a user has no example.
+        past: the most documents of a profile, the last before the expected
+            output; 0: all.
 
     Returns:
-        list of `Example`.
+        list of `Example`, those of a user oldest first.
 
     Raises:
         InputError: a date that cannot be read or could mean two days.
     """
-    ordered = {
-        user: _oldest_first(documents, date_format)
-        for user, documents in users.items()
-    }
-    return [
-        Example(
-            id=f"{task}-{user}",
-            task=task,
-            user=user,
-            prompt=prompt(documents[-1]),
-            expected=documents[-1].text,
-            documents=documents[:-1],
-        )
-        for user, documents in ordered.items()
-        if len(documents) >= max(least, 2)
-    ]
+    examples = []
+    for user, documents in users.items():
+        ordered = _oldest_first(documents, date_format)
+        worth = [
+            place
+            for place in range(max(least, 2) - 1, len(ordered))
+            if len(ordered[place].text.split()) >= words
+        ]
+        for place in worth[-most:]:
+            target = ordered[place]
+            number = "" if most == 1 else f"-{place}"
+            examples.append(
+                Example(
+                    id=f"{task}-{user}{number}",
+                    task=task,
+                    user=user,
+                    prompt=prompt(target),
+                    expected=target.text,
+                    documents=ordered[:place][-past:],
+                )
+            )
+    return examples
 
 
 def _oldest_first(documents, date_format):
@@ -200,30 +219,111 @@ def split_by_user(
 ) -> dict[str, list[Example]]:
     """`{"train", "val", "test"}`, no user in two of them.
 
+    A user's split depends on the user's name alone, as long as every split
+    gets somebody by that. With few users, the nearest one is moved into a
+    split that would be empty; with fewer users than splits there is a
+    warning.
+
     Args:
         examples: list of `Example`.
         shares: of the users, about.
-        seed: of the draw, which depends on a user's name alone.
+        seed: of the draw.
 
     Raises:
         ValueError: shares that do not sum to 1.
     """
+    _check_shares(shares)
+    users = sorted({e.user for e in examples}, key=lambda u: _draw(u, seed))
+    limits = (shares[0], shares[0] + shares[1])
+    places = [
+        sum(_draw(user, seed) >= limit for limit in limits) for user in users
+    ]
+    places = _without_gaps(places, shares) if users else []
+    split_of = dict(zip(users, places, strict=True))
+    splits = {name: [] for name in SPLITS}
+    for example in examples:
+        splits[SPLITS[split_of[example.user]]].append(example)
+    _warn_of_empty(splits, shares, f"users: {len(users)}")
+    return splits
+
+
+def split_by_time(
+    examples: Sequence[Example],
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1),
+) -> dict[str, list[Example]]:
+    """`{"train", "val", "test"}`, of each user the newest for testing.
+
+    For one person or a few: who is tested was trained on, and what is tested
+    is newer than all that was.
+
+    Args:
+        examples: list of `Example`, those of a user oldest first, as
+            `hold_out` gives them.
+        shares: of each user's examples, about; a user with three or more has
+            one in each split whose share is not 0.
+
+    Raises:
+        ValueError: shares that do not sum to 1.
+    """
+    _check_shares(shares)
+    users, splits = {}, {name: [] for name in SPLITS}
+    for example in examples:
+        users.setdefault(example.user, []).append(example)
+    for each in users.values():
+        limits = (shares[0], shares[0] + shares[1])
+        places = [
+            sum((number + 0.5) / len(each) >= limit for limit in limits)
+            for number in range(len(each))
+        ]
+        for place, example in zip(
+            _without_gaps(places, shares), each, strict=True
+        ):
+            splits[SPLITS[place]].append(example)
+    _warn_of_empty(splits, shares, f"examples: {len(examples)}")
+    return splits
+
+
+def _check_shares(shares):
     if len(shares) != 3 or abs(sum(shares) - 1) > 1e-6 or min(shares) < 0:
         raise ValueError(
             f"shares must be three that sum to 1. Received: {shares}"
         )
-    splits = {"train": [], "val": [], "test": []}
-    for example in examples:
-        number = int.from_bytes(draw(seed, example.user)[:7], "big") / 2**56
-        split = "train" if number < shares[0] else "val"
-        if number >= shares[0] + shares[1]:
-            split = "test"
-        splits[split].append(example)
-    return splits
+
+
+def _draw(user, seed):
+    """A number from 0 to 1 that depends on the user's name and the seed."""
+    return int.from_bytes(draw(seed, user)[:7], "big") / 2**56
+
+
+def _without_gaps(places, shares):
+    """Splits (0, 1, 2) in rising order, with none empty that has a share.
+
+    Where there are fewer than splits, the earlier splits have them.
+    """
+    wanted = [split for split in range(3) if shares[split]]
+    ranks = [wanted.index(min(place, wanted[-1])) for place in places]
+    ranks[0] = 0
+    for number in range(1, len(ranks)):
+        ranks[number] = min(ranks[number], ranks[number - 1] + 1)
+    ranks[-1] = max(ranks[-1], min(len(wanted), len(ranks)) - 1)
+    for number in reversed(range(len(ranks) - 1)):
+        ranks[number] = max(ranks[number], ranks[number + 1] - 1)
+    return [wanted[rank] for rank in ranks]
+
+
+def _warn_of_empty(splits, shares, there):
+    wanted = [name for name, share in zip(SPLITS, shares, strict=True) if share]
+    empty = [name for name in wanted if not splits[name]]
+    if empty:
+        warnings.warn(
+            f"The split {' and '.join(empty)} is empty; {len(wanted)} are "
+            f"needed to fill each ({there}).",
+            stacklevel=3,
+        )
 
 
 def _rows(path):
-    if pathlib.Path(path).suffix == ".csv":
+    if reading.suffix(path) in (".csv", ".tsv"):
         return csv_file.rows(path)
     return reading.objects(path)
 

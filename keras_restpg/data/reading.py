@@ -6,29 +6,72 @@ of Parquet.
 """
 
 import codecs
+import contextlib
 import datetime
+import gzip
+import io
 import json
 import math
 import pathlib
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any, cast
 
 from keras_restpg._types import Path
 from keras_restpg.errors import InputError
 
-FORMATS = (".jsonl", ".json", ".parquet")
-# Characters read at once, and the longest row of a JSON array.
+FORMATS = (".jsonl", ".ndjson", ".json", ".parquet")
+# Characters read at once, and the longest row: LongLaMP has one of 672 MB.
 _BLOCK = 1 << 20
-_LONGEST = 1 << 28
+LONGEST = 1 << 30
 _DECODE = json.JSONDecoder().raw_decode
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a `.jsonl`, `.json` or `.parquet` file.
+def suffix(path: Path) -> str:
+    """A file's kind, such as `.jsonl`, also of `rows.jsonl.gz`."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return path.suffix.lower()
 
-    A `.json` file is an array of objects, or an object a line.
+
+def stem(path: Path) -> str:
+    """A file's name without its kind: `rows` of `rows.jsonl.gz`."""
+    path = pathlib.Path(path)
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return path.stem
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file's bytes as a stream, those of a `.gz` file unpacked.
+
+    Raises:
+        InputError: no such file, one that cannot be read, or a damaged .gz.
+    """
+    path = pathlib.Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    packed = path.suffix.lower() == ".gz"
+    try:
+        with gzip.open(path) if packed else open(path, "rb") as file:
+            yield cast(IO[bytes], file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: not a .gz file, or a damaged one ({error})."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
+
+
+def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a `.jsonl`, `.ndjson`, `.json` or `.parquet` file.
+
+    A `.json` file is an array of objects, or an object a line. All but
+    Parquet may be packed (`.gz`).
 
     Yields:
         `(where, row)`: file and line, for messages, and a dict.
@@ -37,14 +80,14 @@ def objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         InputError: no such file, another format, nothing in it, a row that
             is no JSON object, bytes that are not UTF-8.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: there is no such file.")
-    if path.suffix not in FORMATS:
+    if suffix(path) not in FORMATS:
         raise InputError(
             f"{path}: the format must be one of {', '.join(FORMATS)}."
         )
-    rows = _parquet if path.suffix == ".parquet" else _json
+    rows = _parquet if path.suffix.lower() == ".parquet" else _json
     empty = True
     for where, row in rows(path):
         if not isinstance(row, dict):
@@ -120,19 +163,23 @@ def text_or(
 
 
 def _json(path):
-    with open(path, "rb") as file:
+    with opened(path) as file:
         head = file.read(_BLOCK).removeprefix(codecs.BOM_UTF8).lstrip()
         while not head and (block := file.read(_BLOCK)):
             head = block.lstrip()
-    return _array(path) if head.startswith(b"[") else _lines(path)
+    with opened(path) as file:
+        yield from (_array if head.startswith(b"[") else _lines)(file, path)
 
 
-def _lines(path):
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                where = f"{path}, line {number}"
-                yield where, _parse(line, where)
+def _lines(file, path):
+    number = 0
+    while line := file.readline(LONGEST + 1):
+        number += 1
+        where = f"{path}, line {number}"
+        if len(line) > LONGEST:
+            raise InputError(f"{where}: longer than {LONGEST} bytes.")
+        if line.strip():
+            yield where, _parse(line, where)
 
 
 def _parse(line, where):
@@ -147,26 +194,25 @@ def _parse(line, where):
         raise InputError(f"{where}: not JSON ({error}).") from None
 
 
-def _array(path):
+def _array(file, path):
     """The items of a JSON array, which is never whole in memory."""
-    with open(path, encoding="utf-8-sig") as file:
-        text = _Text(file, path)
-        text.take("[")
-        number, more = 1, not text.take("]")
-        while more:
-            where = f"{path}, item {number}"
-            yield where, text.value(where)
-            number, more = number + 1, text.take(",")
-            if not more and not text.take("]"):
-                raise InputError(
-                    f"{where}: not JSON (after it must stand a comma or the "
-                    "closing bracket)."
-                )
-        if text.peek():
+    text = _Text(io.TextIOWrapper(file, "utf-8-sig"), path)
+    text.take("[")
+    number, more = 1, not text.take("]")
+    while more:
+        where = f"{path}, item {number}"
+        yield where, text.value(where)
+        number, more = number + 1, text.take(",")
+        if not more and not text.take("]"):
             raise InputError(
-                f"{path}: not JSON (something stands after the array's closing "
-                "bracket)."
+                f"{where}: not JSON (after it must stand a comma or the "
+                "closing bracket)."
             )
+    if text.peek():
+        raise InputError(
+            f"{path}: not JSON (something stands after the array's closing "
+            "bracket)."
+        )
 
 
 class _Text:
@@ -202,10 +248,10 @@ class _Text:
             except (ValueError, RecursionError) as error:
                 why = getattr(error, "msg", error)
                 broken = _broken(error, self.buffer)
-                if not broken and len(self.buffer) > _LONGEST:
+                if not broken and len(self.buffer) > LONGEST:
                     raise InputError(
-                        f"{where}: not JSON ({why}), or longer than {_LONGEST} "
-                        "characters. Save such rows as .jsonl, one a line."
+                        f"{where}: not JSON ({why}), or longer than {LONGEST} "
+                        "characters. Make such rows shorter."
                     ) from None
                 if broken or not self._read(block):
                     raise InputError(f"{where}: not JSON ({why}).") from None
@@ -250,28 +296,3 @@ def _parquet(path):
                     yield f"{path}, row {number}", row
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as e:
         raise InputError(f"{path}: not a Parquet file ({e}).") from None
-
-
-def texts(path: Path) -> list[str]:
-    """A user's documents from one file, a list of str.
-
-    A `.txt` file has blank lines between documents; the other formats have
-    a field `text` in each row.
-
-    Raises:
-        InputError: as `objects`.
-    """
-    path = pathlib.Path(path)
-    if path.suffix != ".txt":
-        return [text_of(row, "text", where) for where, row in objects(path)]
-    try:
-        whole = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: byte {error.start + 1} is not UTF-8. Save the file as "
-            "UTF-8."
-        ) from None
-    found = [part.strip() for part in re.split(r"\n\s*\n", whole)]
-    return [text for text in found if text]

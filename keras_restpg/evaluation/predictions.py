@@ -2,15 +2,16 @@
 
 LongLaMP's predictions are `{"task": ..., "golds": [{"id", "output"}]}`; JSONL
 with an object `{"id", "output"}` a line (and `task`, where there are several)
-says the same. References are a file with LongLaMP's columns `input` and
-`output`, an `id`, and a `task` where there are several; any list of `Example`
-does as well. In a file named as LongLaMP's are, `<task>_<split>.jsonl`, rows
-without an `id` have those that `load_longlamp` makes. Both must have the same
-ids.
+says the same. References are in the same layout, or a file with LongLaMP's
+columns `input` and `output`, an `id`, and a `task` where there are several; any
+list of `Example` does as well. In a file named as LongLaMP's are,
+`<task>_<split>.jsonl` or `<task>/<split>.json`, rows without an `id` have those
+that `load_longlamp` makes. Both must have the same ids.
 """
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import os
@@ -132,6 +133,13 @@ def score_file(
     if not isinstance(references, list):
         references = read_references(references)
     examples = {example.id: example for example in references}
+    unasked = sum(not example.prompt for example in references)
+    if reward is not None and unasked:
+        raise InputError(
+            f"{unasked} of {len(references)} references have no prompt, which "
+            "a judge reads. Give references with the column 'input', such as "
+            "the split's own file, or no judge."
+        )
     rows = ((each.where, each.id, each) for each in read)
     reading.by_id(rows, predictions, examples)
     pairs = [(examples[prediction.id], prediction) for prediction in read]
@@ -163,30 +171,29 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _predictions(path):
-    for where, row in _objects(path):
-        rows = row.get("golds", [row])
-        if not isinstance(rows, list):
-            raise InputError(f"{where}: field 'golds' must be a list")
-        for each in rows:
-            if not isinstance(each, dict):
-                raise InputError(f"{where}: 'golds' must hold objects.")
-            key = reading.text_of(each, "id", where)
-            output = reading.text_of(each, "output", where)
-            yield where, key, Prediction(key, output, where)
+    for where, row, _ in _rows_of(path):
+        key = reading.text_of(row, "id", where)
+        output = reading.text_of(row, "output", where)
+        yield where, key, Prediction(key, output, where)
 
 
 def read_references(path: Path) -> list[Example]:
     """The references of a file as `Example`s without documents.
 
+    In LaMP's layout (`golds`) they have no prompts.
+
     Raises:
         InputError: as `read_predictions`.
     """
-    return list(reading.by_id(_references(path), path).values())
+    found = reading.by_id(_references(path), path)
+    if not found:
+        raise InputError(f"{path}: there are no references in it")
+    return list(found.values())
 
 
 def _references(path):
     task, made = _named(path)
-    for number, (where, row) in enumerate(reading.objects(path)):
+    for number, (where, row, gold) in enumerate(_rows_of(path)):
         key = reading.text_or(row, "id", where, made and f"{made}-{number}")
         if not key:
             raise InputError(
@@ -194,11 +201,12 @@ def _references(path):
                 "<task>_<split>.jsonl: then ids are made as `load_longlamp` "
                 "makes them."
             )
+        asks = "input" in row or gold is None
         example = Example(
             id=key,
-            task=reading.text_or(row, "task", where, task),
+            task=reading.text_or(row, "task", where, gold or task),
             user=key,
-            prompt=reading.text_of(row, "input", where),
+            prompt=reading.text_of(row, "input", where) if asks else "",
             expected=reading.text_of(row, "output", where),
             documents=(),
         )
@@ -207,19 +215,47 @@ def _references(path):
 
 def _named(path):
     """Task, and the beginning of made ids, of a file named as LongLaMP's."""
-    task, _, split = pathlib.Path(path).stem.rpartition("_")
+    path = pathlib.Path(path)
+    task, _, split = reading.stem(path).rpartition("_")
+    if not task:
+        # The hub's <task>/<split>.json, or the only part of it.
+        task = path.resolve().parent.name
+        split = split.removesuffix("-00000-of-00001")
     if task and split in longlamp.SPLITS:
         return task, f"{task}-{split}"
     return "task", ""
 
 
+def _rows_of(path):
+    """`(where, row, None)` of a file's rows.
+
+    Of LaMP's one object with its `golds`: `(where, row, the object's task)`.
+    """
+    for where, row in _objects(path):
+        golds = row.get("golds")
+        if golds is None:
+            yield where, row, None
+            continue
+        if not isinstance(golds, list):
+            raise InputError(f"{where}: field 'golds' must be a list")
+        if not all(isinstance(each, dict) for each in golds):
+            raise InputError(f"{where}: 'golds' must hold objects.")
+        task = reading.text_or(row, "task", where)
+        for each in golds:
+            yield where, each, task
+
+
 def _objects(path):
     """`(where, object)` of a JSONL file, or of one JSON object over lines."""
+    if reading.suffix(path) != ".json":
+        return reading.objects(path)
+    with reading.opened(path) as file:
+        data = file.read(1 << 10)
+        if data.lstrip(codecs.BOM_UTF8 + b" \t\r\n").startswith(b"["):
+            return reading.objects(path)
+        data += file.read()
     try:
-        with open(path, "rb") as file:
-            whole = json.loads(file.read().decode("utf-8-sig"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}.") from None
+        whole = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, dict):

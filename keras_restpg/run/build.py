@@ -16,7 +16,7 @@ import keras
 
 from keras_restpg import prompts
 from keras_restpg._types import Path
-from keras_restpg.data import drop_near_copies, scrub
+from keras_restpg.data import drop_near_copies, hub, scrub
 from keras_restpg.data.longlamp import load_folder
 from keras_restpg.errors import InputError
 from keras_restpg.identity import digest
@@ -55,7 +55,10 @@ def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
         InputError: no folder in the recipe, or files that do not fit.
     """
     data = recipe.data
-    if not data.folder:
+    folder = data.folder
+    if data.source == "hub":
+        folder = hub.download(data.folder, data.tasks)
+    elif not data.folder:
         raise InputError(
             "data.folder is not set: the folder of <task>_train.jsonl, "
             "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
@@ -67,7 +70,7 @@ def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
         "test": data.max_test,
     }
     splits = {
-        split: load_folder(data.folder, split, data.tasks, limit, data.template)
+        split: load_folder(folder, split, data.tasks, limit, data.template)
         for split, limit in limits.items()
     }
     if data.scrub:

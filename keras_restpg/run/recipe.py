@@ -33,10 +33,19 @@ def _of(name: str) -> typing.Any:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    folder: str = setting(
-        "", "folder of <task>_train.jsonl, <task>_val.jsonl, <task>_test.jsonl"
+    source: str = setting(
+        "folder",
+        "a local folder, or a data set of the Hugging Face hub",
+        choices=("folder", "hub"),
     )
-    tasks: tuple[str, ...] = setting((), "tasks to use; empty: all")
+    folder: str = setting(
+        "",
+        "folder of <task>_train.jsonl, <task>_val.jsonl, <task>_test.jsonl, "
+        "or in the hub's layout; hub: the data set's name, empty: LongLaMP",
+    )
+    tasks: tuple[str, ...] = setting(
+        (), "tasks to use; empty: all; hub: the configurations, at least one"
+    )
     template: str = setting(
         "paper",
         "prompts of Figure 8, or LongLaMP's own for each task",

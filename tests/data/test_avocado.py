@@ -82,7 +82,7 @@ def test_the_task_is_built_and_read(tmp_path):
     assert example.expected == "then we talk of the budget"
     assert (example.id, example.user) == ("dev-1", "001")
     texts = [document.text for document in example.documents]
-    assert texts == ["Fine with me", "See  this"]
+    assert texts == ["Fine with me", "See this"]
 
 
 def test_an_unpacked_corpus_is_read_too(tmp_path):

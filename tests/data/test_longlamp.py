@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import pathlib
@@ -235,7 +236,7 @@ def test_a_task_in_two_files_is_named(tmp_path):
         lambda: load_folder(tmp_path, "train"),
         lambda: load_longlamp("topic", "train", tmp_path),
     ):
-        with pytest.raises(InputError, match=f"{path} and topic_train.json"):
+        with pytest.raises(InputError, match="json and topic_train.jsonl"):
             load()
     path.unlink()
     assert len(load_folder(tmp_path, "train", ["topic", "topic"])) == 1
@@ -246,6 +247,56 @@ def test_an_id_in_two_tasks_is_named(tmp_path):
     write(tmp_path, "topic", [ROWS["topic"] | {"id": ROWS["email"]["id"]}])
     with pytest.raises(InputError, match="'email' and 'topic' both have"):
         load_folder(tmp_path, "train")
+
+
+def save(path, rows):
+    """Rows as a file of the kind that its name says."""
+    path.parent.mkdir(exist_ok=True)
+    if path.suffix == ".parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        parquet = pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        return
+    data = json.dumps(rows).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"],
+        ["train-00000-of-00002.json", "train-00001-of-00002.json"],
+        ["train.json"],
+        ["train.json.gz"],
+    ],
+)
+def test_the_hubs_layout_is_read(tmp_path, names):
+    folder = tmp_path / "topic_writing_user"
+    rows = [ROWS["topic"] | {"output": f"{i}"} for i in range(4)]
+    size = len(rows) // len(names)
+    for number, name in enumerate(names):
+        save(folder / name, rows[number * size : (number + 1) * size])
+    save(folder / "training.json", rows)
+    save(tmp_path / "review_train.json.gz", [ROWS["review"]])
+    examples = load_folder(tmp_path, "train", ["topic_writing_user"])
+    assert [e.expected for e in examples] == list("0123")
+    made = [f"topic_writing_user-train-{i}" for i in range(4)]
+    assert [e.id for e in examples] == made
+    tasks = {e.task for e in load_folder(tmp_path, "train")}
+    assert tasks == {"review", "topic_writing_user"}
+    save(tmp_path / "topic_writing_user_train.json", rows)
+    with pytest.raises(InputError, match="both are the task 'topic_writing"):
+        load_folder(tmp_path, "train")
+
+
+def test_a_part_that_is_missing_is_named(tmp_path):
+    save(tmp_path / "topic" / "val-00000-of-00003.json", [ROWS["topic"]])
+    save(tmp_path / "topic" / "val-00002-of-00003.json", [ROWS["topic"]])
+    with pytest.raises(InputError, match="val-00001-of-00003.json: there is"):
+        load_folder(tmp_path, "val")
+    (tmp_path / "topic" / "val-00000-of-00003.json").unlink()
+    with pytest.raises(InputError, match="val-00000-of-00003.json: there is"):
+        load_folder(tmp_path, "val")
 
 
 @pytest.mark.skipif(

@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from keras_restpg.data.mail import own_text, parse_mail
+from keras_restpg.data.mail import own_text, parse_mail, read_mail
 from tests.data.test_avocado import PARTS, PLAIN, REPLY
 
 
@@ -48,7 +48,7 @@ def test_what_is_quoted_is_left_out(text, own):
         "From: my point of view\nit is",
         "From: London\nTo: Paris\nby train",
         "On the one hand\nhe once wrote:\nit",
-        "a > b\n- original\n-- \nAnn",
+        "a > b\n- original\n--\n" + "more\n" * 12 + "Ann",
     ],
 )
 def test_the_authors_own_lines_stay(text):
@@ -112,3 +112,165 @@ def test_a_megabyte_takes_no_time(text):
     start = time.perf_counter()
     parse_mail(head + (text * (10**6 // len(text))).encode())
     assert time.perf_counter() - start < 3
+
+
+# What a reply has above or around the words it answers, by language.
+ANSWERS = {
+    "English, unquoted": "On Mon, 3 Jan 2022 at 10:00, Ann <ann@x.org> wrote:",
+    "German": "Am Mo., 3. Jan. 2022 um 10:00 Uhr schrieb Ann <ann@x.org>:",
+    "French": "Le lun. 3 janv. 2022 à 10:00, Ann <ann@x.org> a écrit :",
+    "Spanish": "El lun, 3 ene 2022 a las 10:00, Ann (<ann@x.org>) escribió:",
+    "Portuguese": "Em seg., 3 de jan. de 2022, Ann <ann@x.org> escreveu:",
+    "Dutch": "Op ma 3 jan. 2022 om 10:00 schreef Ann <ann@x.org>:",
+    "Swedish": "Den mån 3 jan. 2022 kl 10:00 skrev Ann <ann@x.org>:",
+    "Russian": "пн, 3 янв. 2022 г. в 10:00, Ann <ann@x.org>:",
+    "Italian": "Il giorno lun 3 gen 2022 alle ore 10:00 Ann ha scritto:",
+    "Polish": "pon., 3 sty 2022 o 10:00 Ann <ann@x.org> napisał(a):",
+    "Japanese": "2022年1月3日(月) 10:00 Ann <ann@x.org>:",
+    "Chinese": "Ann <ann@x.org> 于2022年1月3日周一 10:00写道：",
+    "Korean": "2022년 1월 3일 (월) 오전 10:00, Ann <ann@x.org>님이 작성:",
+    "wrapped": "On Mon, 3 Jan 2022 at 10:00, Ann Bell\n<ann@x.org> wrote:",
+    "wrapped twice": "On Mon, 3 Jan 2022, Ann Bell\n<ann@x.org>\nwrote:",
+}
+
+
+@pytest.mark.parametrize("line", ANSWERS.values(), ids=ANSWERS)
+def test_no_introduction_of_any_language_is_taken_for_own_words(line):
+    assert own_text(f"mine\n\n{line}\n> theirs\n>\n> more\n\nmine too") == (
+        "mine\n\n\nmine too"
+    )
+    assert own_text(f"mine\n\n{line}\n\n> theirs") == "mine"
+    # Where no signs tell what is quoted, nothing is theirs by mistake.
+    assert own_text(f"mine\n\n{line}\n\ntheirs\n") in ("mine", None)
+
+
+HEADERS = [
+    "From: Ann\nSent: Monday\nTo: Bob\nSubject: Tea",
+    "Von: Ann <ann@x.org>\nGesendet: Montag, 3. Januar\nAn: Bob\nBetreff: Tee",
+    "De : Ann <a@x.org>\nEnvoyé : lundi 3 janvier\nÀ : Bob\nObjet : Thé",
+    "De: Ann\nEnviado el: lunes\nPara: Bob\nAsunto: Té",
+    "Da: Ann\nInviato: lunedì\nA: Bob\nOggetto: Tè",
+    "*Od:* Ann\n*Wysłano:* poniedziałek\n*Do:* Bob\n*Temat:* Herbata",
+    "Fra: Ann\nSendt: mandag\nTil: Bob\nEmne: Te",
+    "От: Ann\nОтправлено: понедельник\nКому: Bob\nТема: Чай",
+    "Date: Mon, 3 Jan 2022\nSubject: Tea\nFrom: ann@x.org\nTo: bob@x.org",
+    "发件人：Ann\n发送时间：星期一\n收件人：Bob\n主题：茶",
+    "差出人: Ann\n送信日時: 月曜日\n宛先: Bob\n件名: 茶",
+]
+
+
+@pytest.mark.parametrize("headers", HEADERS)
+@pytest.mark.parametrize("line", ["", "________________\n", "---- X ----\n"])
+def test_headers_of_any_language_begin_another_mail(headers, line):
+    assert own_text(f"mine\n\n{line}{headers}\n\ntheirs") == "mine"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mine\nLähetti: Ann <ann@x>\nAika: eilen\nKenelle: Bob\n\ntheirs",
+        "mine\nAika: eilen\nLähetti: Ann <ann@x>\nAihe: Tee\n\ntheirs",
+        "mine\nAnn <ann@x.org>, 3.1.2022:\ntheirs",
+        "x\n" * 20_001,
+    ],
+)
+def test_what_cannot_be_told_apart_is_nobodys(text):
+    assert own_text(text) is None
+    assert read_mail(f"\n{text}".encode()).why
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("mine\n-- \nAnn\n+1 234", "mine"),
+        ("mine\n--\nAnn", "mine"),
+        ("mine\n\nTel: 1\nFax: 2\nMail: ann@x.org\n", "mine"),
+        (f"mine\n{'_' * 40}\nA list\nhttps://x.org/list", "mine"),
+        ("mine\n\nSent from my iPhone", "mine"),
+        ("mine\n\nVon meinem iPhone gesendet\n", "mine"),
+        ("mine\n-- \nAnn\n\nOn 3 Jan 2022, Bob wrote:\n> a", "mine"),
+        (
+            "Milk: 2\nTea: 1\nSalt: none\nBuy it",
+            "Milk: 2\nTea: 1\nSalt: none\nBuy it",
+        ),
+    ],
+)
+def test_signatures_are_left_out_and_lists_are_not(text, own):
+    assert own_text(text) == own
+
+
+def html(body):
+    return f"Content-Type: text/html; charset=utf-8\n\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<p>mine</p><blockquote>theirs</blockquote>",
+        '<div>mine</div><div class="gmail_quote gmail_quote_container"><div '
+        'dir="ltr" class="gmail_attr">Am 3. schrieb Ann:<br></div><blockquote '
+        'class="gmail_quote">theirs</blockquote></div>',
+        '<div>mine</div><div id="divRplyFwdMsg"><b>Von:</b> Ann</div><div>'
+        "theirs</div>",
+        '<div>mine</div><hr id="appendonsend"><div>theirs</div>',
+        '<p>mine</p><div style="border-top:solid #E1E1E1 1.0pt"><p><b>Von:</b> '
+        "Ann &lt;ann@x.org&gt;<br><b>Gesendet:</b> Montag<br><b>An:</b> Bob<br>"
+        "<b>Betreff:</b> Tee</p></div><p>theirs</p>",
+        '<div>mine</div><div class="moz-cite-prefix">Ann wrote:</div>'
+        '<blockquote type="cite">theirs</blockquote>'
+        '<div class="moz-signature">-- <br>Bob</div>',
+    ],
+)
+def test_what_html_quotes_is_left_out(page):
+    assert read_mail(html(page)).text == "mine"
+
+
+def test_flowed_text_is_joined():
+    head = b"Content-Type: text/plain; format=flowed\n\n"
+    body = b"one \ntwo\n>> their \n>> words\n From here \non\n-- \nAnn \n"
+    assert read_mail(head + body).text == "one two\nFrom here on"
+
+
+def nested(depth, kind="mixed"):
+    if kind == "rfc822":
+        return b"Content-Type: message/rfc822\n\n" * depth + b"x"
+    heads = [
+        b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (i, i)
+        for i in range(depth)
+    ]
+    return b"".join(heads) + b"Content-Type: text/plain\n\nx"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (nested(3000), "nested"),
+        (nested(3000, "rfc822"), "nested"),
+        (html("<div>" * 5000 + "x"), "nested"),
+        (b"Subject: " + b"a\n " * 500_000 + b"\n\nx", "header"),
+        (b"From: " + b"(" * 500_000 + b"\n\nx", "header"),
+        (b"Content-Type: text/plain" + b";\n a=b" * 200_000 + b"\n\nx", "head"),
+    ],
+)
+def test_hostile_mails_are_left_out_in_time(data, why):
+    start = time.perf_counter()
+    mail = read_mail(data)
+    assert why in mail.why and not mail.text
+    assert time.perf_counter() - start < 3
+
+
+def test_parts_within_parts_are_read():
+    assert read_mail(nested(100)).text == "x"
+
+
+def test_the_head_is_decoded():
+    assert read_mail(b"Subject: =?bad?q?x?=\n\n").subject == "=?bad?q?x?="
+    mail = read_mail(
+        b"From: =?utf-8?q?Ann_B=C3=A4r?= <Ann@X.org>\n"
+        b"Subject: a =?utf-8?q?f=C3=BCr?=\n folded\n"
+        b"Date: Mon, 3 Jan 2022 10:00:00 +0100\n\nmine"
+    )
+    assert mail.sender == "ann@x.org" and mail.subject.startswith(
+        "a für folded"
+    )
+    assert mail.date == "Mon, 3 Jan 2022 10:00:00 +0100"

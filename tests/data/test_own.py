@@ -266,3 +266,52 @@ def test_users_are_split_whole_and_alike_each_time():
     assert own.split_by_user(examples[::-1])["val"][::-1] == splits["val"]
     with pytest.raises(ValueError, match="sum to 1"):
         own.split_by_user(examples, (0.5, 0.1, 0.1))
+
+
+def sizes(splits):
+    return [len(splits[name]) for name in ("train", "val", "test")]
+
+
+@pytest.mark.parametrize("count", range(3, 12))
+def test_no_split_of_few_users_is_empty(count):
+    users = [example("y", "d", user=f"u{i}") for i in range(count)]
+    for seed in range(20):
+        found = sizes(own.split_by_user(users, seed=seed))
+        assert min(found) >= 1 and sum(found) == count
+        two = sizes(own.split_by_user(users, (0.5, 0, 0.5), seed))
+        assert two[1] == 0 and min(two[0], two[2]) >= 1
+
+
+@pytest.mark.parametrize(("count", "empty"), [(1, "val and test"), (2, "test")])
+def test_splits_that_stay_empty_are_told(count, empty):
+    users = [example("y", "d", user=f"u{i}") for i in range(count)]
+    message = f"The split {empty} is empty; 3 are needed .*: {count}"
+    with pytest.warns(UserWarning, match=message):
+        splits = own.split_by_user(users)
+    assert splits["train"]
+    with pytest.warns(UserWarning, match=message):
+        own.split_by_time([example("y", "d")] * count)
+
+
+@pytest.mark.parametrize("count", [3, 5, 10, 100])
+def test_by_time_the_newest_are_for_testing(count):
+    made = [example(f"{i}", "d") for i in range(count)]
+    splits = own.split_by_time(made)
+    assert min(sizes(splits)) >= 1
+    order = splits["train"] + splits["val"] + splits["test"]
+    assert [e.expected for e in order] == [f"{i}" for i in range(count)]
+    if count == 100:
+        assert sizes(splits) == [80, 10, 10]
+
+
+def test_all_texts_that_are_worth_it_are_examples():
+    texts = ["a", "a b c", "x", "d e f", "g h i"]
+    users = {"ann": tuple(map(Document, texts))}
+    found = own.hold_out(users, lambda d: d.text, most=0, words=3, past=2)
+    assert [e.expected for e in found] == ["a b c", "d e f", "g h i"]
+    assert len({e.id for e in found}) == 3
+    past = [[d.text for d in e.documents] for e in found]
+    assert past == [["a"], ["a b c", "x"], ["x", "d e f"]]
+    (last,) = own.hold_out(users, lambda d: d.text)
+    assert last.id == "own-ann" and len(last.documents) == 4
+    assert own.hold_out(users, lambda d: d.text, words=9) == []

@@ -45,6 +45,37 @@ def test_both_layouts_give_the_same_scores(tmp_path, references):
     assert ours.notes == ()
 
 
+def test_references_may_be_lamps_outputs(tmp_path):
+    golds = [{"id": "1", "output": "the old gate"}, {"id": 2, "output": "a b"}]
+    predictions = write(tmp_path, {"task": "LongLaMP-1", "golds": golds})
+    references = tmp_path / "outputs.json"
+    whole = {"task": "LongLaMP-1", "golds": golds[::-1]}
+    references.write_text(json.dumps(whole, indent=1))
+    scored = score_file(predictions, references)
+    assert scored.means["LongLaMP-1"]["rouge1"] == 1.0
+    assert scored.means["all"]["count"] == 2
+    with pytest.raises(InputError, match="2 of 2 references have no prompt"):
+        score_file(predictions, references, reward=lambda *_: 1.0)
+    for text, message in (
+        ('{"golds": []}', "no references"),
+        ('{"golds": [3]}', "must hold objects"),
+        ('{"golds": [{"id": 1}]}', "'output' is missing"),
+    ):
+        references.write_text(text)
+        with pytest.raises(InputError, match=f"{references}: .*{message}"):
+            score_file(predictions, references)
+
+
+@pytest.mark.parametrize("name", ["val.json", "val-00000-of-00001.json"])
+def test_references_may_be_in_the_hubs_layout(tmp_path, name):
+    path = tmp_path / "topic_writing_user" / name
+    path.parent.mkdir()
+    path.write_text(json.dumps([{"input": "x", "output": "a train"}]))
+    row = {"id": "topic_writing_user-val-0", "output": "a train"}
+    scored = score_file(write(tmp_path, {"golds": [row]}), path)
+    assert scored.means["topic_writing_user"]["rouge1"] == 1.0
+
+
 CHINESE = "今天天气很好,我们去公园散步"
 RUSSIAN = "Сегодня мы гуляем по старому саду"
 
