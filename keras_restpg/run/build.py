@@ -44,6 +44,24 @@ SCRATCH = "scratch"
 API_KEY = "KERAS_RESTPG_API_KEY"
 
 
+def data_folder(recipe: Recipe) -> str:
+    """The folder of the recipe's data, on this machine.
+
+    Raises:
+        InputError: the recipe names none.
+    """
+    data = recipe.data
+    if data.source == "hub":
+        return hub.download(data.folder, data.tasks)
+    if not data.folder:
+        raise InputError(
+            "data.folder is not set: the folder of <task>_train.jsonl, "
+            "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
+            "with --set data.folder=PATH."
+        )
+    return data.folder
+
+
 def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
     """The examples of the three splits, `{"train", "val", "test"}`.
 
@@ -55,15 +73,7 @@ def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
         InputError: no folder in the recipe, or files that do not fit.
     """
     data = recipe.data
-    folder = data.folder
-    if data.source == "hub":
-        folder = hub.download(data.folder, data.tasks)
-    elif not data.folder:
-        raise InputError(
-            "data.folder is not set: the folder of <task>_train.jsonl, "
-            "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
-            "with --set data.folder=PATH."
-        )
+    folder = data_folder(recipe)
     limits = {
         "train": data.max_train,
         "val": recipe.evaluation.max_validation,

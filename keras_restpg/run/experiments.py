@@ -26,6 +26,7 @@ from keras_restpg.evaluation.significance import interval, mean_draws
 from keras_restpg.evaluation.tables import AVERAGE, score_table
 from keras_restpg.progress import Progress
 from keras_restpg.records import NO_JUDGEMENT, Reasoning
+from keras_restpg.run.build import data_folder
 from keras_restpg.run.compare import compare, plots, write_all
 from keras_restpg.run.recipe import Recipe
 from keras_restpg.run.rest_pg import RestPG
@@ -265,11 +266,7 @@ class Experiments:
 
     def stats(self) -> str:
         """Table 2: the sizes of the data."""
-        if not self.recipe.data.folder:
-            raise InputError(
-                "data.folder is not set: sizes are told of data in a folder."
-            )
-        rows = stats.table_rows(self.recipe.data.folder)
+        rows = stats.table_rows(data_folder(self.recipe))
         self._write("stats", {"stats.csv": as_csv(rows)})
         return as_text(rows)
 
