@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import pathlib
 
 import numpy as np
 import pytest
@@ -11,11 +9,8 @@ import pytest
 from keras_restpg.errors import InputError
 from keras_restpg.progress import Progress
 from keras_restpg.run import experiments
-from keras_restpg.run.compare import compare
 from keras_restpg.run.experiments import Experiments
 from keras_restpg.run.recipe import from_dict
-from keras_restpg.store import RunDirectory
-from tests import small_run
 from tests.run.finished import finished_run, rising
 
 RECIPE = from_dict({"sampling": {"num_samples": 8}, "iterations": 2})
@@ -188,62 +183,3 @@ def test_each_seed_has_its_runs(lab):
     assert text.count("REST-PG") == 2 * 3
     made = {path.name for path in out.iterdir()}
     assert made == {"iterations", "seed-0", "seed-1"}
-
-
-def test_what_is_equal_is_computed_once(tmp_path):
-    """Two real runs: the second has only its own iteration to train."""
-    recipe = small_run.RECIPE.with_settings(
-        [
-            "iterations=1",
-            "sampling.max_new_tokens=16",
-            "model.base_steps=4",
-            "training.steps=4",
-            "training.save_every=4",
-            "optimizer.warmup_steps=1",
-            "selection.tau=0.0",
-        ]
-    )
-    splits = {
-        "train": small_run.examples("train", 8),
-        "val": small_run.examples("val", 2),
-        "test": small_run.examples("test", 4),
-    }
-
-    found = Experiments(
-        recipe,
-        tmp_path,
-        make=lambda recipe: {"splits": splits},
-        progress=Progress(quiet=True),
-    )
-    first = found._run(0, "first", "rest-em")
-    one = ["selection.first_samples=1"]
-    second = found._run(0, "second", "rest-em", one, first, samples=True)
-    runs = [pathlib.Path(first), pathlib.Path(second)]
-    for name in (
-        "base/base.safetensors",
-        "sft/weights/best-a.safetensors",
-        "sft/test/samples/00000.jsonl",
-        "sft/validation/samples/00000.jsonl",
-        "iteration-1/samples/00000.jsonl",
-    ):
-        assert os.path.samefile(*(run / name for run in runs))
-    before, after = (
-        json.loads((run / "seconds.json").read_text()) for run in runs
-    )
-    assert "sft: training" in before and "sft: training" not in after
-    assert "iteration-1: training" in after
-    told = [RunDirectory(run).read_log("metrics.jsonl") for run in runs]
-    selected = [
-        line["tasks"]["all"]["samples"]
-        for lines in told
-        for line in lines
-        if line["kind"] == "expectation"
-    ]
-    assert selected == [16, 8]
-    # The sft model is one model; the iterations are two.
-    models = compare([tmp_path]).shown
-    assert [m.title for m in models] == [
-        "SFT",
-        "ReST-EM, iteration 1 (first)",
-        "ReST-EM, iteration 1 (second)",
-    ]
