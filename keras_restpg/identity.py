@@ -74,7 +74,7 @@ def describe_optimizer(optimizer: Any) -> Any:
     """An optimizer, its schedule included; not the steps it has made."""
     import keras
 
-    return _describe(keras.optimizers.serialize(optimizer), 0)
+    return _describe(_unnamed(keras.optimizers.serialize(optimizer)), 0)
 
 
 def describe_model(causal_lm: Any) -> dict[str, Any]:
@@ -187,6 +187,13 @@ def _name(part):
 def _nameless(config):
     """Keras numbers the names of layers by how many a process has made."""
     return {k: v for k, v in config.items() if k not in ("name", "trainable")}
+
+
+def _unnamed(config):
+    """As `_nameless`, of all that is serialized within it."""
+    if not isinstance(config, dict):
+        return config
+    return {k: _unnamed(v) for k, v in config.items() if k != "name"}
 
 
 def _array(array):

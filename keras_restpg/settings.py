@@ -33,6 +33,9 @@ class Selection:
     """Which of them are learned from."""
 
     tau: float = setting(1.0, "τ, the least reward kept", low=0.0, high=1.0)
+    first_samples: int = setting(
+        0, "samples of a prompt that are selected from; 0: all", low=0
+    )
     max_per_input: int = setting(10, "outputs kept for a prompt", low=1)
     on_empty: str = setting(
         "stop", "where nothing reaches τ", choices=("stop", "lower_tau")

@@ -1,5 +1,7 @@
 """Tables as text, and how values that nobody made for a screen are shown."""
 
+import csv
+import io
 import unicodedata
 from collections.abc import Sequence
 
@@ -30,6 +32,17 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def as_csv(rows: Sequence[Sequence[str]]) -> str:
+    """A table as CSV.
+
+    Args:
+        rows: list of rows of str, the head first.
+    """
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()
+
+
 def visible(text: str, breaks: bool = True) -> str:
     """`text` with its control characters as escapes, such as `\\x1b`.
 
@@ -44,7 +57,7 @@ def visible(text: str, breaks: bool = True) -> str:
     stay = "\n\t" if breaks else ""
     # One line break on Windows.
     text = text.replace("\r\n", "\n")
-    odd = {c for c in text if c not in stay and _is_control(c)}
+    odd = {c for c in set(text) if c not in stay and _is_control(c)}
     escapes = {ord(c): ascii(c)[1:-1] for c in odd}
     return text.translate(escapes) if escapes else text
 

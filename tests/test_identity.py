@@ -80,6 +80,15 @@ def test_an_endless_object_has_to_be_named():
 
 def test_optimizers_are_told_apart_and_their_steps_do_not_count():
     first = describe_optimizer(keras.optimizers.SGD(0.1))
+    # Keras counts how many a process has made, and names them by it.
+    assert first == describe_optimizer(keras.optimizers.SGD(0.1))
+    scaled = [
+        describe_optimizer(
+            keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+        )
+        for _ in range(2)
+    ]
+    assert scaled[0] == scaled[1] != first
     assert first != describe_optimizer(keras.optimizers.SGD(0.2))
     assert first != describe_optimizer(keras.optimizers.Adam(0.1))
     assert describe_optimizer(paper_optimizer()) != describe_optimizer(

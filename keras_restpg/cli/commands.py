@@ -13,6 +13,10 @@ from argparse import Namespace
 
 from keras_restpg.errors import InputError, printable
 
+# What `experiment` knows: methods of `run.experiments.Experiments`.
+EXPERIMENTS = ("main", "iterations", "budget", "start", "shuffle")
+EXPERIMENTS += ("cases", "human", "stats")
+
 
 def demo(options: Namespace) -> None:
     from keras_restpg.demo import demo
@@ -50,7 +54,7 @@ def run(options: Namespace) -> None:
     with _stop_message(options.again):
         results = run.run()
     if results:
-        _print(as_text(main_table(results, run.splits["test"])))
+        _print(as_text(main_table(results, run.splits["test"]).rows()))
     _print(f"Report: {out}/report.html")
 
 
@@ -150,6 +154,61 @@ def export(options: Namespace) -> None:
     _print(f"{options.out}: the model and its card, README.md.")
 
 
+def check_judge(options: Namespace) -> int:
+    from keras_restpg.run import recipe as recipes
+
+    recipe = recipes.load(options.recipe).with_settings(options.set)
+    _check_data(recipe)
+    _check_reward(recipe)
+    progress = _progress(options)
+    with progress.waiting("loading the reward"):
+        from keras_restpg.evaluation.reward_check import check_judge
+        from keras_restpg.run import build
+
+        examples = build.load_splits(recipe, progress)[options.split]
+        reward = build.make_reward(recipe)
+        embedding = options.embedder and build.load_embedding(options.embedder)
+    with progress.waiting("judging"):
+        found = check_judge(
+            reward, examples, embedding, options.examples, recipe.seed
+        )
+    _print(found.text())
+    return 1 if found.doubt else 0
+
+
+def compare(options: Namespace) -> None:
+    if options.out and os.path.isfile(options.out):
+        raise InputError(f"{options.out} is a file; --out must be a folder.")
+    from keras_restpg.run.compare import compare
+
+    found = compare(options.runs, options.split)
+    _print(found.text())
+    if options.out:
+        found.report(options.out)
+
+
+def experiment(options: Namespace) -> None:
+    progress, seeds = _progress(options), options.seeds
+    if options.demo:
+        from keras_restpg.demo import demo
+
+        size = demo.QUICK if options.demo == "quick" else demo.DEFAULT
+        found = demo.experiments(options.out, 0, size, progress, count=seeds)
+        found.recipe = found.recipe.with_settings(options.set)
+    else:
+        from keras_restpg.run import recipe as recipes
+
+        recipe = recipes.load(options.recipe).with_settings(options.set)
+        _check_paths(recipe, options.out)
+        from keras_restpg.run.experiments import Experiments
+
+        found = Experiments(recipe, options.out, seeds, progress=progress)
+    given = {"budget": [options.sizes], "human": [options.filled]}
+    with _stop_message(options.again):
+        text = getattr(found, options.name)(*given.get(options.name, []))
+    _print(text)
+
+
 def contriever(options: Namespace) -> None:
     _check_folder(options.source)
     from keras_restpg.retrieval.contriever import convert
@@ -205,6 +264,16 @@ def _progress(options):
 
 def _check_paths(recipe, out):
     """What a recipe names on this machine, as far as a look can tell."""
+    _check_data(recipe)
+    _check_preset(recipe.model.preset)
+    if recipe.retrieval.method in ("contriever", "dense"):
+        _check_preset(recipe.retrieval.preset)
+    _check_reward(recipe)
+    if os.path.isfile(out):
+        raise InputError(f"{out} is a file; a run needs a folder.")
+
+
+def _check_data(recipe):
     if recipe.data.source == "hub":
         from keras_restpg.data import hub
 
@@ -216,17 +285,15 @@ def _check_paths(recipe, out):
         )
     elif "://" not in recipe.data.folder:
         _check_folder(os.path.expanduser(recipe.data.folder))
-    _check_preset(recipe.model.preset)
-    if recipe.retrieval.method in ("contriever", "dense"):
-        _check_preset(recipe.retrieval.preset)
+
+
+def _check_reward(recipe):
     if recipe.reward.kind == "judge":
         _check_preset(recipe.reward.preset)
     if recipe.reward.kind == "http":
         from keras_restpg.run.server import http_judge
 
         http_judge(recipe.reward)
-    if os.path.isfile(out):
-        raise InputError(f"{out} is a file; a run needs a folder.")
 
 
 def _check_preset(preset):

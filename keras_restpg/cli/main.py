@@ -62,6 +62,9 @@ def _parser():
     _write_parser(group)
     _judge_parser(group)
     _export_parser(group)
+    _check_judge_parser(group)
+    _compare_parser(group)
+    _experiment_parser(group)
     _data_parser(group)
     contriever = _group(group, "contriever", "the paper's retriever")
     about = "turn the public files into a KerasHub preset"
@@ -96,14 +99,7 @@ def _run_parser(group):
     run = _add(group, "run", commands.run, "run, or continue, a recipe")
     _path(run, "recipe", help="TOML; see `keras-restpg recipe`")
     _path(run, "--out", help="run directory; default: runs/<recipe>")
-    run.add_argument(
-        "--set",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="change a setting, such as training.steps=100",
-    )
+    _settings(run)
     _path(run, "--tensorboard", metavar="DIR", help="write its logs")
     run.add_argument(
         "--allow-backend-change",
@@ -111,6 +107,17 @@ def _run_parser(group):
         help="continue within a stage on another backend than it began on",
     )
     _talk(run)
+
+
+def _settings(parser):
+    parser.add_argument(
+        "--set",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change a setting, such as training.steps=100",
+    )
 
 
 def _status_parser(group):
@@ -259,6 +266,78 @@ def _export_parser(group):
     )
     _path(export, "--out", required=True, metavar="FOLDER", help="new folder")
     _talk(export)
+
+
+def _compare_parser(group):
+    about = "the paper's tables over runs that exist"
+    compare = _add(group, "compare", commands.compare, about)
+    _path(
+        compare,
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run directories, or folders with run directories in them",
+    )
+    compare.add_argument(
+        "--split", choices=("test", "validation"), default="test"
+    )
+    _path(
+        compare,
+        "--out",
+        metavar="DIR",
+        help="write tables (CSV, LaTeX, Markdown), plots and a report",
+    )
+
+
+def _experiment_parser(group):
+    about = "one of the paper's experiments, with all the runs that it needs"
+    experiment = _add(group, "experiment", commands.experiment, about)
+    experiment.add_argument("name", choices=commands.EXPERIMENTS)
+    data = experiment.add_mutually_exclusive_group(required=True)
+    _path(data, "--recipe", help="TOML; its method is not read")
+    data.add_argument(
+        "--demo",
+        choices=("quick", "default"),
+        help="in the demo's small world",
+    )
+    _path(experiment, "--out", required=True, metavar="DIR")
+    _settings(experiment)
+    experiment.add_argument("--seeds", type=_positive, default=1)
+    experiment.add_argument(
+        "--sizes",
+        type=_positive,
+        nargs="+",
+        default=[],
+        metavar="M",
+        help="budget: samples of a prompt",
+    )
+    _path(
+        experiment,
+        "--filled",
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="human: pairs.csv as people have filled it in",
+    )
+    _talk(experiment)
+
+
+def _check_judge_parser(group):
+    about = "whether a recipe's reward can tell one user from another"
+    check = _add(group, "check-judge", commands.check_judge, about)
+    _path(check, "recipe", help="TOML; its data and its reward")
+    _settings(check)
+    check.add_argument(
+        "--split", choices=("train", "val", "test"), default="val"
+    )
+    check.add_argument("--examples", type=_positive, default=64)
+    _path(
+        check,
+        "--embedder",
+        metavar="PRESET",
+        help="a KerasHub text embedder whose similarity is correlated too",
+    )
+    _talk(check)
 
 
 def _add(group, name, command, about):

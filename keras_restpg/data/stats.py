@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 
-from keras_restpg._types import Path
+from keras_restpg._types import Path, Table
 from keras_restpg.data.longlamp import SPLITS, stream_longlamp, tasks_of
 from keras_restpg.errors import InputError
 from keras_restpg.records import Example
@@ -76,7 +76,12 @@ def rows(
 
 
 def table(folder: Path) -> str:
-    """The sizes of all splits in a folder, as text.
+    """The sizes of all splits in a folder, as text; as `table_rows`."""
+    return as_text(table_rows(folder))
+
+
+def table_rows(folder: Path) -> Table:
+    """The sizes of all splits in a folder, rows of str with the head first.
 
     Raises:
         InputError: files that do not fit, or none at all.
@@ -97,7 +102,7 @@ def table(folder: Path) -> str:
                     lines.append([name, split, str(count), *_cells(sizes)])
     if len(lines) == 1:
         raise InputError(f"{folder}: there is no file <task>_<split>.")
-    return as_text(lines)
+    return lines
 
 
 def _cells(sizes):

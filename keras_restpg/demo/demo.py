@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -33,6 +33,7 @@ from keras_restpg.evaluation.timing import PythonShare
 from keras_restpg.model.scratch import make_gemma
 from keras_restpg.progress import Progress
 from keras_restpg.run.build import SCRATCH, claim_base, train_or_load_base
+from keras_restpg.run.experiments import Experiments
 from keras_restpg.run.recipe import from_dict
 from keras_restpg.run.rest_pg import RestPG
 from keras_restpg.store import RunDirectory
@@ -41,6 +42,7 @@ from keras_restpg.training.optimizer import WarmupLinearDecay
 
 if TYPE_CHECKING:
     from keras_restpg.evaluation.results import Result
+    from keras_restpg.rewards.reward import Scorer
     from keras_restpg.run.recipe import Recipe
 
 METHODS = ("rest-em", "rest-pg")
@@ -146,7 +148,6 @@ class Demo:
             REST-PG after each iteration.
         """
         with PythonShare() as timing:
-            self.reward = self._reward()
             found = [self._method(method) for method in METHODS]
         starts = [results[0] for results in found]
         rest = [result for results in found for result in results[1:]]
@@ -168,7 +169,7 @@ class Demo:
     def summary(self) -> str:
         """What is printed at the end, a str."""
         test = self.splits["test"]
-        parts = [as_text(main_table(self.shown(), test))]
+        parts = [as_text(main_table(self.shown(), test).rows())]
         parts.append(
             f"Mean reward of {len(test)} test users, from 0 to 1. "
             "Superscripts: better than that row (two-tailed paired t-test, "
@@ -234,7 +235,9 @@ class Demo:
         """What the methods share: the base, and an LLM judge."""
         return RunDirectory(self.out).open()
 
-    def _reward(self):
+    @functools.cached_property
+    def reward(self) -> Scorer:
+        """The world's overlap of telling words, or an LLM judge of it."""
         if not self._llm:
             return self.world.reward
         with self._shared() as run:
@@ -248,6 +251,15 @@ class Demo:
 
     def _method(self, method):
         recipe = self._recipe(method)
+        return RestPG(
+            recipe,
+            f"{self.out}/{method}",
+            progress=self.progress,
+            **self.parts(recipe),
+        ).run()
+
+    def parts(self, recipe: Recipe) -> dict[str, Any]:
+        """The parts that `RestPG` is handed for a recipe of the demo's."""
         with self._shared() as run:
             causal_lm = self._base(recipe, run)
         optimizer = recipe.optimizer
@@ -258,16 +270,13 @@ class Demo:
             optimizer.final_fraction,
         )
         teacher = [self.world.teacher(e) for e in self.splits["train"]]
-        return RestPG(
-            recipe,
-            f"{self.out}/{method}",
-            splits=self.splits,
-            causal_lm=causal_lm,
-            reward=self.reward,
-            teacher=teacher if recipe.reasons else None,
-            optimizer=keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-            progress=self.progress,
-        ).run()
+        return {
+            "splits": self.splits,
+            "causal_lm": causal_lm,
+            "reward": self.reward,
+            "teacher": teacher if recipe.reasons else None,
+            "optimizer": keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        }
 
     def _base(self, recipe, run):
         templates = (
@@ -317,6 +326,29 @@ class Demo:
                 f"{self.python_share:.1%} of the time."
             ],
         )
+
+
+def experiments(
+    out: Path,
+    seed: int,
+    size: Size,
+    progress: Progress,
+    judge: str = "overlap",
+    count: int = 1,
+) -> Experiments:
+    """The paper's `Experiments` in the embedded world, a world a seed."""
+
+    @functools.cache
+    def demo(seed):
+        return Demo(f"{out}/seed-{seed}", seed, size, progress, judge)
+
+    return Experiments(
+        demo_recipe(METHODS[-1], size, seed, judge),
+        out,
+        count,
+        lambda recipe: demo(recipe.seed).parts(recipe),
+        progress,
+    )
 
 
 def full(

@@ -1,38 +1,95 @@
-"""The report's pictures, each a PNG in bytes.
+"""The pictures, each a file in bytes, PNG where nothing else is said.
 
 Their labels may be any text: names of tasks come from data.
 """
 
 import io
+import itertools
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
 
 matplotlib.use("Agg", force=False)
-from collections.abc import Mapping, Sequence
-
 from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from matplotlib.ticker import MaxNLocator, PercentFormatter  # noqa: E402
+
+# A curve, `{x: (mean, low, high)}`, and plots of some, `{title: {label: it}}`.
+Points = Mapping[Any, tuple[float, float, float]]
+Panels = Mapping[str, Mapping[str, Points]]
 
 _COLORS = ("#4269d0", "#ff725c", "#3ca951", "#efb118", "#9c6b4e", "#6cc5b0")
 # Characters of a label.
 _LONGEST = 40
 
 
-def score_by_iteration(curves: Mapping[str, Sequence[float]]) -> bytes:
-    """Mean reward after each iteration, as in Figure 3.
+def curves(
+    panels: Panels,
+    x: str,
+    y: str,
+    reference: Mapping[str, Mapping[Any, float]] | None = None,
+    forms: Sequence[str] = ("png",),
+) -> list[bytes]:
+    """Small plots side by side, with 95% intervals, as Figures 2 to 5, 9 to 11.
 
     Args:
-        curves: `{label: [mean reward after 0, 1, … iterations]}`.
+        panels: `{title: {label: {x: (mean, low, high)}}}`.
+        x: what the horizontal axis is.
+        y: what the vertical one is.
+        reference: `{label: {x: value}}` of the paper, dashed in the last
+            panel; None: nothing.
+        forms: of `"png"` and `"svg"`.
+
+    Returns:
+        The bytes of a file of each form, a list.
     """
-    figure, axes = _axes("iteration", "mean reward, test users")
-    for (label, values), color in zip(curves.items(), _COLORS, strict=False):
-        steps = range(len(values))
-        axes.plot(steps, values, "o-", label=_label(label), color=color)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _legend(figure)
-    return _png(figure)
+    columns = min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.6 * columns + 1.4, 2.8 * rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    labels = list(dict.fromkeys(n for lines in panels.values() for n in lines))
+    colors = dict(zip(labels, itertools.cycle(_COLORS), strict=False))
+    for axes, (title, lines) in zip(grid.flat, panels.items(), strict=False):
+        axes.set_title(_label(title), fontsize=9)
+        axes.set_xlabel(x)
+        axes.spines[["top", "right"]].set_visible(False)
+        for label, points in lines.items():
+            at = sorted(points)
+            mean, low, high = zip(*map(points.get, at), strict=True)
+            color = colors[label]
+            axes.fill_between(at, low, high, color=color, alpha=0.15, lw=0)
+            axes.plot(at, mean, "o-", color=color, label=_label(label))
+            if not any(isinstance(each, float) for each in at):
+                axes.set_xticks(at)
+    for label, points in (reference or {}).items():
+        values = sorted(points), [points[each] for each in sorted(points)]
+        color = colors.get(label, "#888888")
+        name = _label(f"the paper's {label}")
+        axes.plot(*values, "--", color=color, alpha=0.6, label=name)
+    figure.supylabel(y, fontsize=9)
+    handles = {
+        name: handle
+        for each in figure.axes
+        for handle, name in zip(*each.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+    )
+    return _files(figure, forms)
 
 
 def reward_histogram(histograms: Mapping[str, Mapping[str, int]]) -> bytes:
@@ -52,7 +109,7 @@ def reward_histogram(histograms: Mapping[str, Mapping[str, int]]) -> bytes:
         axes.bar(places, shares, width, label=_label(label), color=color)
     axes.set_xticks(range(len(names)), [_label(name) for name in names])
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def accept_rate(rates: Mapping[str, Mapping[str, float]]) -> bytes:
@@ -74,9 +131,9 @@ def accept_rate(rates: Mapping[str, Mapping[str, float]]) -> bytes:
     slope = 25 if sum(map(len, labels)) > _LONGEST else 0
     side = "right" if slope else "center"
     axes.set_xticks(range(len(tasks)), labels, rotation=slope, ha=side)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def lengths(words: Mapping[str, Sequence[int]]) -> bytes:
@@ -94,7 +151,7 @@ def lengths(words: Mapping[str, Sequence[int]]) -> bytes:
         flierprops={"markersize": 2},
     )
     axes.invert_yaxis()
-    return _png(figure)
+    return _file(figure)
 
 
 def losses(curves: Mapping[str, Mapping[int, float]]) -> bytes:
@@ -124,7 +181,7 @@ def _by_epoch(curves, y):
         axes.plot(*map(list, points), style, label=_label(label), color=color)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     _legend(figure)
-    return _png(figure)
+    return _file(figure)
 
 
 def _label(text):
@@ -157,11 +214,18 @@ def _legend(figure):
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
 
 
-def _png(figure):
-    out = io.BytesIO()
+def _file(figure):
+    return _files(figure, ("png",))[0]
+
+
+def _files(figure, forms):
+    found = []
     with warnings.catch_warnings():
         # A character that the font lacks is drawn as a box: no news.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(out, format="png", dpi=130)
+        for form in forms:
+            out = io.BytesIO()
+            figure.savefig(out, format=form, dpi=130)
+            found.append(out.getvalue())
     plt.close(figure)
-    return out.getvalue()
+    return found

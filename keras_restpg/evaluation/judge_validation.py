@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from keras_restpg._types import Path
@@ -46,6 +47,8 @@ class Agreement:
         compared: pairs that the judge sets at least the asked difference
             apart and of which people chose one.
         agreement: share of the compared pairs with the same choice.
+        kappa: Cohen's κ of the same: the agreement beyond that of chance;
+            NaN where one of them always chooses the same side.
         pearson: correlation of the judge's difference with people's choice
             (1, 0 or -1), over the pairs that are far enough apart, ties of
             people included; NaN where one of them never varies.
@@ -58,6 +61,7 @@ class Agreement:
     unjudged: int
     compared: int
     agreement: float
+    kappa: float
     pearson: float
     pearson_p: float
     spearman: float
@@ -87,20 +91,35 @@ def agreement(
     examples = [example for example, *_ in rows]
     first = _scores(reward, examples, [row[1] for row in rows])
     second = _scores(reward, examples, [row[2] for row in rows])
-    difference = first - second
     choice = np.array([row[3] for row in rows])
+    return agreement_of(first - second, choice, min_difference)
+
+
+def agreement_of(
+    difference: ArrayLike, choice: ArrayLike, min_difference: float = 0.5
+) -> Agreement:
+    """As `agreement`, of numbers.
+
+    Args:
+        difference: the judge's score of a, less that of b (n,); NaN where it
+            gave one of them no score.
+        choice: what people chose (n,): 1 for a, -1 for b, 0 for a tie.
+        min_difference: as for `agreement`.
+    """
+    difference, choice = np.asarray(difference), np.asarray(choice)
     # Differences of scores such as 0.7 - 0.2 are not exact. That of a pair
     # without both scores is NaN, which is not apart.
     apart = np.abs(difference) >= min_difference - 1e-6
     compared = apart & (choice != 0)
-    same = np.sign(difference[compared]) == choice[compared]
+    said, chosen = np.sign(difference[compared]), choice[compared]
     pearson = _correlation(stats.pearsonr, difference[apart], choice[apart])
     spearman = _correlation(stats.spearmanr, difference[apart], choice[apart])
     return Agreement(
-        pairs=len(rows),
+        pairs=len(choice),
         unjudged=int(np.isnan(difference).sum()),
         compared=int(compared.sum()),
-        agreement=float(same.mean()) if compared.any() else float("nan"),
+        agreement=float((said == chosen).mean()) if len(said) else float("nan"),
+        kappa=cohens_kappa(said, chosen),
         pearson=pearson[0],
         pearson_p=pearson[1],
         spearman=spearman[0],
@@ -108,10 +127,32 @@ def agreement(
     )
 
 
+def cohens_kappa(first: ArrayLike, second: ArrayLike) -> float:
+    """The agreement of two raters beyond that of chance.
+
+    Args:
+        first: labels (n,).
+        second: labels of the same (n,).
+
+    Returns:
+        A float, at most 1; NaN where chance alone would agree always, or
+        there is nothing.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if not len(first):
+        return float("nan")
+    labels = np.union1d(first, second)
+    chance = sum((first == x).mean() * (second == x).mean() for x in labels)
+    if chance == 1:
+        return float("nan")
+    return float(((first == second).mean() - chance) / (1 - chance))
+
+
 def read_choices(path: Path) -> list[tuple[Example, str, str, float]]:
     """`(Example, answer a, answer b, choice)` of each row of a CSV file.
 
-    `choice` is 1 for a, -1 for b, 0 for a tie.
+    `choice` is 1 for a, -1 for b, 0 for a tie. The example's id is that of
+    the column `id`, where there is one, else file and line.
 
     Other columns may be there; they are not read.
 
@@ -135,7 +176,9 @@ def _choice(row, where, path):
             f"{where}: `choice` must be a, b or tie. Received: "
             f"{row['choice']!r}"
         )
-    example = Example(where, "", "", row["prompt"], row["expected"], ())
+    example = Example(
+        row.get("id", where), "", "", row["prompt"], row["expected"], ()
+    )
     return example, row["answer_a"], row["answer_b"], _CHOICES[choice]
 
 
@@ -189,8 +232,8 @@ def sensitivity(
         A `Sensitivity`.
 
     Raises:
-        ValueError: `shares` are others, a task has a single user, or the
-            judge gave no example both scores.
+        ValueError: `shares` are others, a task has a single user
+            (`InputError`), or the judge gave no example both scores.
     """
     if len(set(shares)) < 2 or min(shares) < 0 or max(shares) > 1:
         raise ValueError(
@@ -209,10 +252,7 @@ def sensitivity(
         )
     own, other = own[judged], other[judged]
     examples = [e for e, known in zip(examples, judged, strict=True) if known]
-    rank, size = _ranks(examples, seed)
-    scores = [
-        np.where(rank < np.round(share * size), other, own) for share in shares
-    ]
+    scores = mixed(examples, own, other, shares, seed)
     means = tuple(float(each.mean()) for each in scores)
     tasks = np.array([example.task for example in examples])
     by_task = {
@@ -225,6 +265,29 @@ def sensitivity(
     return Sensitivity(
         tuple(shares), means, by_task, float(slope), r**2, unjudged
     )
+
+
+def mixed(
+    examples: Sequence[Example],
+    own: np.ndarray,
+    other: np.ndarray,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+) -> list[np.ndarray]:
+    """The scores where a share of the profiles is swapped.
+
+    Args:
+        examples: list of `Example`.
+        own: scores with the own profiles (n,).
+        other: scores with other users' (n,).
+        shares: numbers from 0 to 1.
+        seed: of the draw, as for `sensitivity`.
+
+    Returns:
+        An array (n,) for each share.
+    """
+    rank, size = _ranks(examples, seed)
+    return [np.where(rank < np.round(s * size), other, own) for s in shares]
 
 
 def _ranks(examples, seed):
@@ -245,7 +308,7 @@ def swap_profiles(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     Prompt, query and expected output stay.
 
     Raises:
-        ValueError: a task with a single user.
+        InputError: a task with a single user.
     """
     by_task = {}
     for example in examples:
@@ -254,7 +317,7 @@ def swap_profiles(examples: Sequence[Example], seed: int = 0) -> list[Example]:
     for example in examples:
         others = [e for e in by_task[example.task] if e.user != example.user]
         if not others:
-            raise ValueError(
+            raise InputError(
                 "Profiles can be swapped only between users: task "
                 f"{example.task!r} has one user, {example.user!r}"
             )

@@ -1,4 +1,7 @@
-"""`report.html`: one file with the tables, pictures and texts of a run.
+"""`report.html`: one file with the tables, pictures and texts of runs.
+
+It needs no network and no server: the samples lie in it, compressed, and
+`report.js` shows them; without JavaScript an example of each task is there.
 
 Texts of documents and models are escaped by the template (`report.html.j2`),
 and their control characters shown. What the run directory holds of damaged
@@ -8,7 +11,11 @@ lines and files is left out: no report fails at the end of a run for them.
 from __future__ import annotations
 
 import base64
+import gzip
+import hashlib
 import importlib.resources
+import json
+import random
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,8 +25,10 @@ import jinja2
 from keras_restpg._types import Table
 from keras_restpg.errors import InputError
 from keras_restpg.evaluation import figures
-from keras_restpg.evaluation.results import tasks_of
-from keras_restpg.evaluation.tables import macro_average, main_table
+from keras_restpg.evaluation.figures import Panels
+from keras_restpg.evaluation.results import NAMES, method_of, tasks_of
+from keras_restpg.evaluation.reward_check import JudgeCheck
+from keras_restpg.evaluation.tables import ScoreTable, main_table
 from keras_restpg.records import ALL, Example
 from keras_restpg.tables import flat, visible
 
@@ -43,6 +52,8 @@ _TAUGHT = (
 _TOO_LARGE = 1e15
 # Characters that are shown of a document, and of a setting or a sentence.
 _DOCUMENT, _SETTING = 600, 300
+# Outputs that a browser still opens at once.
+_OUTPUTS = 50_000
 _SHORT = reprlib.Repr()
 _SHORT.maxlist, _SHORT.maxstring = 20, 100
 
@@ -54,6 +65,8 @@ def write_report(
     runs: Mapping[str, RunDirectory] | None = None,
     extra: Iterable[Table] = (),
     notes: Iterable[str] = (),
+    main: ScoreTable | None = None,
+    curves: Panels | None = None,
 ) -> None:
     """Writes `report.html` into a run directory.
 
@@ -65,25 +78,152 @@ def write_report(
             `run` itself.
         extra: tables, each a list of rows with the head first.
         notes: sentences under the main table.
+        main: its `ScoreTable`; None: that of the results.
+        curves: `{task: {label: {iteration: (mean, low, high)}}}`; None: those
+            of the results.
     """
     runs = {"": run} if runs is None else runs
+    if results:
+        table = main_table(results, examples)
+        main = main or table
+        curves = curves or _curves(results, table)
     recipe = _read(run.files.read, "recipe.toml") or b""
+    script = _file("report.js")
     page = _template().render(
-        main=main_table(results, examples) if results else [],
+        main=main,
+        ran_on=ran_on(runs, examples),
         notes=notes,
         from_scratch=any(_measured(run, "base", ("nll",))),
         extra=extra,
         ran=ran_tables(runs),
         recipe=recipe.decode("utf-8", "replace"),
-        pictures=_pictures(runs, examples, results),
+        checks=_checks(runs),
+        pictures=_pictures(runs, examples, results, curves),
         kept=kept_table(runs),
         kept_by_task=kept_table(runs, by_task=True),
         kept_notes=kept_notes(runs),
         reasoning=reasoning_table(runs),
         cases=_cases(examples, results) if results else [],
+        browser=_browser(examples, results) if results else None,
+        shown=min(len(examples), _OUTPUTS // max(len(results), 1)),
+        examples=examples,
         seconds=_seconds(runs),
+        script=_Raw(script),
+        script_hash=base64.b64encode(
+            hashlib.sha256(script.encode()).digest()
+        ).decode(),
     )
     run.files.write("report.html", page.encode())
+
+
+class _Raw:
+    """What stands in the page as it is."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __html__(self):
+        return self.text
+
+
+def _browser(examples, results):
+    """What `report.js` shows: JSON, gzipped, in base64.
+
+    Where it would be too much to open, examples are drawn.
+    """
+    most = _OUTPUTS // len(results)
+    if len(examples) > most:
+        places = sorted(random.Random(0).sample(range(len(examples)), most))
+        examples = [examples[place] for place in places]
+    documents = {}
+
+    def numbers(read):
+        return read and [
+            documents.setdefault(_cut(d.text, _DOCUMENT), len(documents))
+            for d in read
+        ]
+
+    shown = [
+        {
+            **{n: visible(getattr(e, n)) for n in ("id", "task", "user")},
+            "prompt": visible(e.prompt),
+            "expected": visible(e.expected),
+            "read": [
+                [visible(titles), None if read is None else numbers(read) or []]
+                for read, titles in _documents(e, results)
+            ],
+        }
+        for e in examples
+    ]
+    outputs = [[_output(result, e) for e in examples] for result in results]
+    found = {
+        "models": [visible(result.title) for result in results],
+        "documents": [visible(text) for text in documents],
+        "examples": shown,
+        "outputs": outputs,
+    }
+    data = json.dumps(found, separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _output(result, example):
+    """The answer, its reward, why that is 0, and the reasoning before it."""
+    output = result.outputs[example.id]
+    answer = result.answer(example)
+    return [
+        visible(output.sample.text if answer is None else answer),
+        round(output.score.reward, 4),
+        visible(output.score.reason),
+        visible("" if answer is None else result.reasoning(example)),
+    ]
+
+
+def _checks(runs):
+    """What was found of each reward before it was trained on, each once."""
+    found = {}
+    for label, run in runs.items():
+        try:
+            check = JudgeCheck.from_json(_json(run, "reward-check/check.json"))
+            rows, _ = check.tables()
+        except (KeyError, TypeError, AttributeError, ValueError):
+            continue
+        note = f"Without a score: {check.unjudged} of {check.answers} answers."
+        alike = json.dumps([rows, note, check.doubt])
+        found.setdefault(alike, (rows, note, check.doubt, []))[-1].append(label)
+    return [
+        (rows, " ".join(filter(None, [", ".join(labels), note, doubt])))
+        for rows, note, doubt, labels in found.values()
+    ]
+
+
+def ran_on(
+    runs: Mapping[str, RunDirectory], examples: Sequence[Example]
+) -> str:
+    """A sentence on what ran on what; empty where nobody noted it."""
+    found = [_json(run, "run.json") for run in runs.values()]
+    noted = [_short(each) for each in found]
+    names = {
+        "model": "parts.generator.class",
+        "judged by": "parts.reward.class",
+        "τ": "settings.tau",
+        "seeds": "settings.seed",
+        "backend": "environment.backend",
+        "keras": "environment.versions.keras",
+    }
+    parts = []
+    for name, key in names.items():
+        values = dict.fromkeys(
+            each[key].rpartition(":")[2].rpartition(".")[2]
+            if key.endswith(".class")
+            else each[key]
+            for each in noted
+            if key in each
+        )
+        if values:
+            parts.append(f"{name} {', '.join(values)}")
+    users = len({(e.task, e.user) for e in examples})
+    data = [f"{len(examples)} test examples of {users} users"]
+    return "; ".join([*data, *parts]) if parts else ""
 
 
 def ran_tables(runs: Mapping[str, RunDirectory]) -> dict[str, Table]:
@@ -246,7 +386,7 @@ def _by_epoch(runs, value):
     return curves
 
 
-def _pictures(runs, examples, results):
+def _pictures(runs, examples, results, curves):
     """`(PNG in base64, caption)` of each picture that has anything to show."""
     steps = _expectations(runs)
     histograms = {
@@ -258,9 +398,12 @@ def _pictures(runs, examples, results):
     }
     drawn = [
         (
-            figures.score_by_iteration,
-            _curves(results, examples),
-            "Mean reward after each iteration (as in Figure 3)",
+            lambda panels: figures.curves(panels, "iteration", "mean reward")[
+                0
+            ],
+            curves,
+            "Mean reward after each iteration, with 95% intervals (as in "
+            "Figures 3 and 11)",
         ),
         (
             figures.reward_histogram,
@@ -287,12 +430,14 @@ def _pictures(runs, examples, results):
     ]
 
 
-def _curves(results, examples):
-    curves = {}
-    for result in results:
-        label = "with reasoning" if result.reasons else "without reasoning"
-        curves.setdefault(label, []).append(macro_average(result, examples))
-    return curves
+def _curves(results, table):
+    panels = {task: {} for task in table.tasks}
+    for result, cells in zip(results, table.cells, strict=True):
+        label = NAMES[method_of(result.reasons, 1)]
+        for task, cell in zip(table.tasks, cells, strict=True):
+            points = panels[task].setdefault(label, {})
+            points[result.iteration] = (cell.mean, cell.low, cell.high)
+    return panels
 
 
 def _lengths(examples, results):
@@ -378,6 +523,10 @@ def _template():
         finalize=lambda x: visible(x) if isinstance(x, str) else x,
     )
     environment.filters["cut"] = _cut
-    folder = importlib.resources.files("keras_restpg.evaluation")
-    source = folder.joinpath("report.html.j2").read_text("utf-8")
+    source = _file("report.html.j2")
     return environment.from_string(source, {"length": _DOCUMENT})
+
+
+def _file(name):
+    folder = importlib.resources.files("keras_restpg.evaluation")
+    return folder.joinpath(name).read_text("utf-8")

@@ -34,11 +34,30 @@ if TYPE_CHECKING:
     from keras_restpg.progress import Progress
     from keras_restpg.reasoning.teacher import Teacher
     from keras_restpg.retrieval.retriever import Retriever
+    from keras_restpg.rewards import EmbeddingReward
     from keras_restpg.rewards.reward import Scorer
     from keras_restpg.run.recipe import Recipe
     from keras_restpg.store import RunDirectory
 
 SCRATCH = "scratch"
+
+
+def data_folder(recipe: Recipe) -> str:
+    """The folder of the recipe's data, on this machine.
+
+    Raises:
+        InputError: the recipe names none.
+    """
+    data = recipe.data
+    if data.source == "hub":
+        return hub.download(data.folder, data.tasks)
+    if not data.folder:
+        raise InputError(
+            "data.folder is not set: the folder of <task>_train.jsonl, "
+            "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
+            "with --set data.folder=PATH."
+        )
+    return data.folder
 
 
 def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
@@ -52,15 +71,7 @@ def load_splits(recipe: Recipe, progress: Progress) -> dict[str, list[Example]]:
         InputError: no folder in the recipe, or files that do not fit.
     """
     data = recipe.data
-    folder = data.folder
-    if data.source == "hub":
-        folder = hub.download(data.folder, data.tasks)
-    elif not data.folder:
-        raise InputError(
-            "data.folder is not set: the folder of <task>_train.jsonl, "
-            "<task>_val.jsonl and <task>_test.jsonl. Set it in the recipe or "
-            "with --set data.folder=PATH."
-        )
+    folder = data_folder(recipe)
     limits = {
         "train": data.max_train,
         "val": recipe.evaluation.max_validation,
@@ -255,6 +266,27 @@ def make_reward(recipe: Recipe, folder: Path | None = None) -> Scorer:
         return rewards.SteppedReward(reward, settings.cutoffs)
     except ValueError as error:
         raise InputError(f"reward.cutoffs: {error}") from None
+
+
+def load_embedding(preset: str) -> EmbeddingReward:
+    """The `EmbeddingReward` of a KerasHub text embedder, by name or folder.
+
+    Raises:
+        InputError: there is none, or it needs credentials.
+    """
+    import keras_hub
+
+    from keras_restpg.rewards import EmbeddingReward
+
+    try:
+        return EmbeddingReward(
+            keras_hub.models.TextEmbedder.from_preset(preset, dtype="float32")
+        )
+    except Exception as error:
+        raise InputError(
+            f"The preset {preset!r} can't be loaded as a text embedder "
+            f"({type(error).__name__}: {_first_line(error)})."
+        ) from error
 
 
 def own_reasoning(

@@ -171,6 +171,11 @@ class Reward:
     cutoffs: tuple[float, ...] = setting(
         (), "rouge: four values that cut it to the five scores; empty: none"
     )
+    on_doubt: str = setting(
+        "stop",
+        "where it can't tell a user's own text from another's (check-judge)",
+        choices=("stop", "warn", "unchecked"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,12 @@ import keras
 from keras_restpg import backend
 from keras_restpg._types import Path
 from keras_restpg.errors import InputError
+from keras_restpg.evaluation.judge_validation import swap_profiles
 from keras_restpg.evaluation.report import write_report
-from keras_restpg.evaluation.results import Result, method_of
+from keras_restpg.evaluation.results import Result, method_of, save_examples
+from keras_restpg.evaluation.reward_check import JudgeCheck, check_judge
 from keras_restpg.evaluation.tables import main_table
+from keras_restpg.identity import describe, digest_of
 from keras_restpg.model.engine import Sampling
 from keras_restpg.model.text import Codec
 from keras_restpg.progress import Progress
@@ -56,6 +59,9 @@ class RestPG:
         progress: a `Progress`.
         tensorboard: folder for TensorBoard's logs, or None.
         allow_backend_change: as for `SelfTrainingCallback`.
+        also: what else than the test users each stage's model writes for at
+            the end: `"validation"`, its users (Table 3), and `"shuffled"`,
+            the test users with each other's profiles (Figure 5).
 
     Raises:
         InputError: settings or data that do not fit, before any training.
@@ -80,6 +86,7 @@ class RestPG:
         progress: Progress | None = None,
         tensorboard: Path | None = None,
         allow_backend_change: bool = False,
+        also: Sequence[str] = (),
     ) -> None:
         build.check_writable(out)
         _check_steps(recipe)
@@ -108,6 +115,7 @@ class RestPG:
         self.optimizer = optimizer
         self.tensorboard = tensorboard
         self.allow_backend_change = allow_backend_change
+        self.also = {split: self._split(split) for split in also}
 
     def run(self) -> list[Result]:
         """Runs, or continues, to the end.
@@ -134,6 +142,7 @@ class RestPG:
             )
             self.reward = self.reward or build.make_reward(self.recipe, url)
             try:
+                self._check_reward(self.reward)
                 training = self._train(self.reward, self.retriever)
                 results = self._evaluate(training)
                 self._finish(training, results)
@@ -141,6 +150,30 @@ class RestPG:
                 run.write_json("seconds.json", self.progress.times())
             write_report(run, self.splits["test"], results)
         return results
+
+    def _split(self, name):
+        if name == "validation":
+            return self.splits["val"]
+        return swap_profiles(self.splits["test"], self.recipe.seed)
+
+    def _check_reward(self, reward):
+        """Stops, or warns, where the reward tells no user from another.
+
+        A reward that was handed in may be meant to do something else: of it
+        is warned alone.
+        """
+        wish, val = self.recipe.reward.on_doubt, self.splits["val"]
+        if wish == "unchecked" or not val:
+            return
+        check = checked_reward(self.run_directory, reward, val, self.progress)
+        insists = wish == "stop" and "reward" not in self._handed_in
+        if check.doubt and check.written and insists:
+            raise InputError(
+                f"{check.doubt} Take another reward, or train on it all the "
+                "same with reward.on_doubt = 'warn'."
+            )
+        if check.doubt:
+            self.progress.say(check.doubt)
 
     def _train(self, reward, retriever):
         recipe, train = self.recipe, self.splits["train"]
@@ -196,55 +229,89 @@ class RestPG:
         )
 
     def _evaluate(self, training):
-        """The test users' outputs under each stage's best weights."""
+        """The outputs of test users, and of others, under each stage."""
         test = self.splits["test"]
-        if not test:
+        results = self._written(
+            training, "test", test, self.prompts, self.documents
+        )
+        model = training.model.causal_lm
+        for split, examples in self.also.items():
+            read = self._read(examples, training.retriever, model)
+            self._written(training, split, examples, *read)
+        return results
+
+    def _written(self, training, split, examples, prompts, documents):
+        """A split's outputs under each stage's best weights."""
+        if not examples:
             return []
+        save_examples(self.run_directory, split, examples, documents)
         outputs = Outputs(
             training.engine,
-            test,
-            self.prompts,
+            examples,
+            prompts,
             training.reward,
             self.recipe.reasons,
             self.settings,
             self.progress,
         )
+        ids = [example.id for example in examples]
+        read = dict(zip(ids, documents, strict=True))
         return [
-            self._result(outputs, training, number)
+            self._result(outputs, training, split, number, read)
             for number in range(len(training.stages))
         ]
 
-    def _result(self, outputs, training, number):
+    def _result(self, outputs, training, split, number, documents):
         stage, settings = training.stages[number], self.settings
-        samples, scores = stage.test(
-            test_inputs(outputs.examples, settings), training.parts.reward
+        samples, scores = stage.outputs(
+            split,
+            test_inputs(outputs.examples, settings),
+            training.parts.reward,
         )
         scored = outputs.scored(
-            f"{stage.name}: test",
+            f"{stage.name}: {split}",
             Sampling(
                 1,
                 settings.inference_temperature,
                 settings.top_p,
-                seed=f"{settings.seed}/test",
+                seed=f"{settings.seed}/{split}",
             ),
             samples,
             scores,
             lambda: training.checkpoints.load_best(stage, training.model),
         )
         found = {each.sample.example_id: each for each in scored}
-        ids = [example.id for example in outputs.examples]
-        documents = dict(zip(ids, self.documents, strict=True))
         method = method_of(self.recipe.reasons, number)
         return Result(method, number, found, documents)
 
     def _finish(self, training, results):
         if results:
-            table = main_table(results, self.splits["test"])
+            table = main_table(results, self.splits["test"]).rows()
             self.run_directory.write_json("table.json", table)
         # An earlier stage may have been tested last.
         training.checkpoints.load_best(training.stages[-1], training.model)
         save = training.model.causal_lm.save_to_preset
         self.run_directory.save_folder("model", save)
+
+
+def checked_reward(
+    run: RunDirectory,
+    reward: RewardLike,
+    examples: Sequence[Example],
+    progress: Progress,
+) -> JudgeCheck:
+    """The `JudgeCheck` of a reward, made once for a run directory."""
+    file = "reward-check/check.json"
+    run.claim(
+        "reward-check",
+        {"examples": digest_of(examples), "reward": describe(reward)},
+    )
+    found = run.read_json(file)
+    if found is None:
+        with progress.waiting("checking the reward"):
+            found = check_judge(reward, examples).to_json()
+        run.write_json(file, found)
+    return JudgeCheck.from_json(found)
 
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:

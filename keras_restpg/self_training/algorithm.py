@@ -16,7 +16,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_restpg.records import TrainingExample
-from keras_restpg.self_training.selection import select, threshold
+from keras_restpg.self_training.selection import (
+    first_of_each,
+    select,
+    threshold,
+)
 from keras_restpg.settings import Settings
 
 
@@ -53,7 +57,7 @@ def algorithm_1(steps: Any, settings: Settings) -> Iterator[MStep]:
     # 7: for t = 1 to T
     for t in range(1, settings.iterations + 1):
         # 8-9: m outputs for each input by the best weights so far, rewarded
-        scored = steps.sample(t)
+        scored = first_of_each(steps.sample(t), settings.first_samples)
         # 9: those that reach τ, at most `max_per_input` for an input
         tau = threshold(scored, settings.tau, settings.on_empty)
         kept = select(scored, tau, settings.max_per_input, settings.seed)

@@ -51,6 +51,19 @@ def select(
     return kept
 
 
+def first_of_each(
+    scored: Sequence[ScoredSample], count: int = 0
+) -> Sequence[ScoredSample]:
+    """The first `count` samples of each example; 0: all of them.
+
+    Samples of an example do not depend on each other, so these are what an
+    exploration budget of `count` would have brought (Figure 2).
+    """
+    if not count:
+        return scored
+    return [each for each in scored if each.sample.index < count]
+
+
 def threshold(
     scored: Sequence[ScoredSample], tau: float, on_empty: str = "stop"
 ) -> float:

@@ -5,7 +5,7 @@
                             outputs' lengths, validation, steps, batches, seed
     iteration t's samples   the weights before it, m, γ, p, length, seed
     its scores              these samples, reward
-    its weights             these scores, τ, limit, start, seed
+    its weights             these scores, which of them, τ, limit, start, seed
     a test                  weights, test examples, temperature, p, length
     its scores              these outputs, reward
 
@@ -100,6 +100,9 @@ def stages(
             "samples": digest(sampled),
             "reward": parts.reward,
             **_of(settings, _SELECTION),
+            **_of(
+                settings, ("first_samples",) if settings.first_samples else ()
+            ),
         }
         found.append(Stage(run, stage_name(t), inputs, sampled, say))
     return found

@@ -7,6 +7,7 @@ to it and what came of it. Nobody else spells the names of its folders:
     scores-<reward>           their rewards
     weights                   the best weights, and the last
     test/samples, scores-…    outputs for the test examples, and their rewards
+    validation/…, shuffled/…  the same of other examples, where asked for
 
 Each folder is claimed for its inputs when it is asked for; where these have
 changed, what it held is moved aside and the run says so.
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from keras_restpg.store import RunDirectory
     from keras_restpg.store.shards import Shards
 
+# Folders of a stage's outputs for examples that it was not trained on.
+SPLITS = ("test", "validation", "shuffled")
 # The weights of a base that was made for the run.
 BASE = "base/base.safetensors"
 
@@ -50,7 +53,7 @@ def shard_folders(
     if run.files.names("reasoning"):
         yield "reasoning", Reasoning
     for stage in names:
-        for above in (stage, f"{stage}/test"):
+        for above in (stage, *(f"{stage}/{split}" for split in SPLITS)):
             for name in run.files.names(above):
                 if name == "samples":
                     yield f"{above}/{name}", Sample
@@ -140,18 +143,19 @@ class Stage:
         """
         return self._scores("", reward, self.sampled)
 
-    def test(
-        self, inputs: Mapping[str, Json], reward: Json
+    def outputs(
+        self, split: str, inputs: Mapping[str, Json], reward: Json
     ) -> tuple[Shards[Sample], Shards[Score]]:
-        """The `Shards` of its test outputs, and of their scores.
+        """The `Shards` of its outputs for a split, and of their scores.
 
         Args:
+            split: one of `SPLITS`.
             inputs: what they depend on besides the weights, JSON values.
             reward: the reward's description.
         """
         inputs = {"weights": self.fingerprint, **inputs}
-        samples = self._shards("test/samples", Sample, inputs)
-        return samples, self._scores("test/", reward, inputs)
+        samples = self._shards(f"{split}/samples", Sample, inputs)
+        return samples, self._scores(f"{split}/", reward, inputs)
 
     def claim_weights(self) -> None:
         """Makes the folder of its weights ready for what it depends on."""

@@ -38,7 +38,12 @@ def nothing_is_warned_of():
 @pytest.mark.parametrize("label", LABELS, ids=range(len(LABELS)))
 def test_any_text_is_a_label(label):
     for png in (
-        figures.score_by_iteration({label: [0.1, 0.2]}),
+        figures.curves(
+            {label: {label: {0: (0.1, 0.0, 0.2)}}},
+            "x",
+            "y",
+            {label: {0: 0.3}},
+        )[0],
         figures.reward_histogram({label: {label: 3}}),
         figures.accept_rate({label: {label: 0.5}}),
         figures.lengths({label: [1, 2], f"{label}2": []}),
@@ -76,7 +81,7 @@ def test_a_long_label_is_cut():
 @pytest.mark.parametrize("value", [0.0, 1e14, -1e14, math.nan])
 def test_any_number_has_a_picture(value):
     for png in (
-        figures.score_by_iteration({"a": [value, 0.5]}),
+        figures.curves({"a": {"b": {1: (value, 0.5, 0.6)}}}, "x", "y")[0],
         figures.losses({"a": {1: value, 2: 0.5}}),
         figures.accept_rate({"a": {"t": value}}),
     ):
@@ -85,7 +90,6 @@ def test_any_number_has_a_picture(value):
 
 def test_nothing_has_a_picture():
     for draw in (
-        figures.score_by_iteration,
         figures.reward_histogram,
         figures.accept_rate,
         figures.losses,

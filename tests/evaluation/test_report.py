@@ -1,8 +1,11 @@
+import base64
 import copy
 import dataclasses
+import gzip
 import html.parser
 import json
 import math
+import re
 
 import pytest
 
@@ -26,6 +29,7 @@ from keras_restpg.run.recipe import Recipe
 from keras_restpg.self_training.diagnostics import diagnose
 from keras_restpg.self_training.selection import select
 from keras_restpg.store import RunDirectory
+from keras_restpg.tables import visible
 from tests.rewards.records import scored
 
 EVIL = "<script>alert('$x')</script>&\"$\ud800{{ 1 }}\x1b\x00\u202e"
@@ -156,11 +160,19 @@ def test_every_text_is_escaped_and_nothing_is_loaded_from_elsewhere(tmp_path):
         write_report(run, examples, results, extra=extra, notes=notes)
     page = Page(tmp_path / "report.html")
     source = page.source
-    assert "<script" not in source
+    scripts = re.findall("<script.*", source)
+    assert [each[:32] for each in scripts] == [
+        '<script type="text/plain" id="da',
+        "<script>// The browser of sample",
+    ]
     assert source.count("&lt;script&gt;") == source.count("{{ 1 }}") > 12
+    data = re.search('id="data">(.*?)</script>', source)[1]
+    in_browser = gzip.decompress(base64.b64decode(data)).decode()
+    assert in_browser.count(json.dumps(visible(EVIL))[1:-1]) > 12
+    assert in_browser.count("{{ 1 }}") == in_browser.count(r"{{ 1 }}\\x1b")
     assert "The teacher's reasoning" in source
     assert source.count("data:image/png;base64,") == 6
-    assert 'src="http' not in source and "href" not in source
+    assert "http" not in source.replace("http-equiv", "")
     assert not set("\x1b\x00\u202e") & set(source)
     shown = "\\ud800{{ 1 }}\\x1b\\x00\\u202e"
     assert source.count(shown) == source.count("{{ 1 }}")
@@ -360,7 +372,7 @@ BROKEN += [
 def shown(lines):
     """What a report shows of measurements."""
     runs = {"": Measured(lines)}
-    pictures = report._pictures(runs, [], [])
+    pictures = report._pictures(runs, [], [], None)
     return kept_table(runs), reasoning_table(runs), pictures
 
 

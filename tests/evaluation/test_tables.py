@@ -1,10 +1,12 @@
+import csv
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from keras_restpg.evaluation.results import Result, method_of
 from keras_restpg.evaluation.significance import improves, paired_p
-from keras_restpg.evaluation.tables import main_table
+from keras_restpg.evaluation.tables import main_table, score_table
 from keras_restpg.records import Example, Sample, Score, ScoredSample
 
 TASKS = ("a", "b")
@@ -42,7 +44,7 @@ def test_superscripts_name_the_rows_that_are_improved_upon():
     rng = np.random.default_rng(1)
     low = rng.random(60) * 0.5
     high = low + 0.3 * (np.arange(60) % 2)
-    rows = main_table([result(low), result(high, 1)], EXAMPLES)
+    rows = main_table([result(low), result(high, 1)], EXAMPLES).rows()
     assert rows[0] == ["", "a", "b", "average"]
     assert rows[2][0] == "2 ReST-EM, iteration 1"
     assert rows[2][1] == f"{low[::2].mean():.4f}"
@@ -50,3 +52,24 @@ def test_superscripts_name_the_rows_that_are_improved_upon():
     average = (high[::2].mean() + high[1::2].mean()) / 2
     assert rows[2][3] == f"{average:.4f} ¹"
     assert "¹" not in "".join(rows[1])
+
+
+def test_a_table_is_written_for_papers_and_programs():
+    tasks, users = ["a_b", "a_b", "c|d", "c|d"], ["u", "v", "u", "v"]
+    low, high = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.2, 0.3, 0.2, 0.3])
+    table = score_table(["SFT", "x & y"], [low, high], tasks, users)
+    assert table.latex() == (
+        "\\begin{tabular}{lccc}\n\\toprule\n"
+        "Model & a\\_b & c|d & average \\\\\n\\midrule\n"
+        "1 SFT & 0.1500 & \\textbf{0.3500} & \\textbf{0.2500} \\\\\n"
+        "2 x \\& y & \\textbf{0.2500}$^{1}$ & 0.2500 & \\textbf{0.2500} \\\\\n"
+        "\\bottomrule\n\\end{tabular}\n"
+    )
+    head, _, first, second = table.markdown().splitlines()
+    assert head == "|  | a_b | c\\|d | average |"
+    assert second == "| 2 x & y | **0.2500** ¹ | 0.2500 | **0.2500** |"
+    rows = list(csv.DictReader(table.csv().splitlines()))
+    assert rows[3]["better than"] == "SFT" and rows[5]["task"] == "average"
+    assert float(rows[0]["low"]) == pytest.approx(0.1)
+    assert float(rows[0]["mean"]) == pytest.approx(0.15)
+    assert float(rows[0]["high"]) == pytest.approx(0.2)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 
 import fsspec
 import numpy as np
@@ -10,13 +11,16 @@ import pytest
 from keras_restpg import PersonalizedWriter, RestPG
 from keras_restpg.cli.main import main
 from keras_restpg.errors import InputError
+from keras_restpg.evaluation.results import load_results
 from keras_restpg.progress import Progress
 from keras_restpg.prompts import PLAIN_PROMPT, REASONING_PROMPT
 from keras_restpg.reasoning import Teacher
 from keras_restpg.records import Document
 from keras_restpg.run.build import load_preset
+from keras_restpg.run.compare import compare
 from keras_restpg.run.export import card, export
 from keras_restpg.store import RunDirectory
+from keras_restpg.store.share import share
 from tests import small_run
 
 RECIPE = small_run.RECIPE.with_settings(
@@ -61,6 +65,49 @@ def test_a_run_leaves_its_report_its_table_and_its_model(finished):
     table = json.loads((out / "table.json").read_text())
     assert table[0][-1] == "average" and len(table) == 3
     assert json.loads((out / "seconds.json").read_text())["sft: training"] > 0
+
+
+def test_results_are_read_from_the_run_alone(finished):
+    out, results = finished
+    examples, found = load_results(RunDirectory(out))
+    assert found == results
+    assert [e.id for e in examples] == [e.id for e in splits()["test"]]
+    assert examples[0].documents == results[0].documents[examples[0].id]
+    assert load_results(RunDirectory(out), "validation") == ([], [])
+
+
+def test_a_run_that_differs_in_its_selection_has_only_that_to_do(
+    finished, tmp_path
+):
+    first, second = finished[0], tmp_path / "second"
+    with RunDirectory(second).open() as target:
+        share(RunDirectory(first), target, 1, samples=True)
+    other = ["selection.first_samples=1", "selection.tau=0.0"]
+    results = run(second, PLAIN.with_settings(other))
+    for name in (
+        "base/base.safetensors",
+        "sft/weights/best-a.safetensors",
+        "sft/test/samples/00000.jsonl",
+        "iteration-1/samples/00000.jsonl",
+    ):
+        assert os.path.samefile(first / name, second / name)
+    assert results[0].outputs == finished[1][0].outputs
+    spent = json.loads((second / "seconds.json").read_text())
+    assert "iteration-1: training" in spent and "sft: training" not in spent
+    selected = [
+        line["tasks"]["all"]["samples"]
+        for each in (first, second)
+        for line in RunDirectory(each).read_log("metrics.jsonl")
+        if line["kind"] == "expectation"
+    ]
+    assert selected == [16, 8]
+    # The sft model is one model; the iterations are two.
+    models = compare([first, second]).shown
+    assert [m.title for m in models] == [
+        "SFT",
+        "ReST-EM, iteration 1 (run)",
+        "ReST-EM, iteration 1 (second)",
+    ]
 
 
 def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
@@ -164,6 +211,14 @@ def test_another_reward_scores_the_same_samples_anew(tmp_path):
         assert set(np.round(rewards, 6)) <= {0.0, 0.5}
     for stage in ("sft/test", "iteration-1"):
         assert len(list((out / stage).glob("scores-*"))) == 2
+
+
+def test_a_reward_that_tells_no_user_from_another_is_refused(tmp_path):
+    # Whatever is written reaches the highest score.
+    recipe = PLAIN.with_settings(["reward.cutoffs=[0.0, 0.01, 0.02, 0.03]"])
+    with pytest.raises(InputError, match="curve 0.50.*reward.on_doubt = 'wa"):
+        run(tmp_path / "run", recipe)
+    assert not (tmp_path / "run/sft").exists()
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
