@@ -7,6 +7,7 @@ import re
 import pytest
 
 from keras_restpg import __version__
+from keras_restpg.cli.main import main
 from keras_restpg.run.recipe import Recipe
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -54,6 +55,16 @@ def test_every_public_name_is_in_the_reference(room):
     pages = "".join(p.read_text() for p in (ROOT / "docs/api").glob("*.md"))
     named = set(re.findall(r"^::: [\w.]*\.(\w+)$|`(\w+)`", pages, re.M))
     assert public(room) <= {name for pair in named for name in pair}
+
+
+def test_every_command_is_in_the_table(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(
+        r"^    ([\w-]+)(?:\s|$)", capsys.readouterr().out, re.M
+    )
+    told = re.findall(r"^\| `([\w-]+)", text("docs/commands.md"), re.M)
+    assert set(told) - {"keras-restpg"} == set(commands)
 
 
 def test_the_citation_is_of_this_version():
