@@ -59,7 +59,7 @@ def test_agreement_counts_pairs_that_are_far_enough_apart(tmp_path):
 def test_rows_that_do_not_fit_are_named(tmp_path, rows, message):
     with pytest.raises(InputError, match=message):
         agreement(write_csv(tmp_path / "c.csv", rows), length)
-    with pytest.raises(InputError, match="none.csv: No such file"):
+    with pytest.raises(InputError, match="none.csv: there is no such file"):
         agreement(tmp_path / "none.csv", length)
     (tmp_path / "d.csv").write_text("prompt\nx")
     with pytest.raises(InputError, match="Missing: answer_a"):

@@ -140,7 +140,6 @@ def test_chunks_of_the_loss_give_the_same_update(micro, monkeypatch):
     backbone = gemmas.gemma2()
     whole, _ = step(backbone, batch_of(GROUPS, micro))
     monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
-    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
     chunks, _ = step(backbone, batch_of(GROUPS, micro))
     assert_same(chunks, whole)
 
@@ -173,7 +172,6 @@ def test_mixed_bfloat16_trains_float32_variables():
 
 def test_frozen_embeddings_leave_the_other_gradients(monkeypatch):
     monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
-    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
     backbone = gemmas.gemma1()
     all_gradients, _ = step(backbone, batch_of(GROUPS))
     embeddings = backbone.token_embedding.embeddings
@@ -222,7 +220,6 @@ def test_lora_trains_only_its_weights():
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
 def test_lora_on_int8_has_about_the_same_gradients(monkeypatch):
     monkeypatch.setattr(loss, "_CHUNK_BYTES", 5 * 4 * gemmas.VOCABULARY)
-    monkeypatch.setattr(loss, "_KEPT_BYTES", 0)
     exact, logs = step(with_lora(gemmas.gemma2()), batch_of(GROUPS))
     backbone = gemmas.gemma2()
     backbone.quantize("int8")
