@@ -70,7 +70,7 @@ class Address:
         if isinstance(value, str):
             return self.redact(value)
         if isinstance(value, list):
-            return [self.redact_json(each) for each in value]
+            return [each and self.redact_json(each) for each in value]
         if isinstance(value, dict):
             items = value.items()
             return {self.redact(k): self.redact_json(v) for k, v in items}

@@ -81,7 +81,7 @@ def test_every_judgement_ends_in_time(port, tmp_path, caplog):
 def test_no_reply_keeps_the_processor_busy(port, tmp_path, name):
     url = f"http://127.0.0.1:{port}/{name}"
     # On a busy machine the time of this process alone says what it did.
-    assert ask(url, tmp_path, 1.0, time.process_time) < LATEST
+    assert ask(url, tmp_path, 2.0, time.process_time) < LATEST * 2.0
 
 
 @pytest.mark.parametrize("name", LARGE)
