@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 JAX = os.environ.get("KERAS_BACKEND", "jax") in ("", "jax")
-pytestmark = pytest.mark.skipif(not JAX, reason="JAX has distributions")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not JAX, reason="JAX has distributions"),
+]
 
 
 def outcome(kind, distribution):
@@ -36,9 +39,9 @@ def one():
     ("kind", "distribution"),
     [
         ("gemma1-multi-query", "mesh"),
-        pytest.param("gemma1-multi-query", "data", marks=pytest.mark.slow),
-        pytest.param("gemma3", "sharded", marks=pytest.mark.slow),
-        pytest.param("gemma3", "tensor", marks=pytest.mark.slow),
+        ("gemma1-multi-query", "data"),
+        ("gemma3", "sharded"),
+        ("gemma3", "tensor"),
     ],
 )
 def test_equals_one_device(kind, distribution, one):
