@@ -1,6 +1,7 @@
 """Whole runs: what they leave behind, and what they take up again."""
 
 import dataclasses
+import html
 import json
 import os
 
@@ -117,6 +118,7 @@ def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
     drafts = writer.drafts("write", ["warm again"], 2)
     assert drafts[0].text == drafts[1].text and not drafts[0].reasoning
     assert drafts[0].answer == drafts[0].text.strip()
+    assert html.escape(drafts[0].answer) in drafts[0]._repr_html_()
     with pytest.raises(InputError, match="no documents"):
         writer.write("write", [" "])
     with pytest.raises(InputError, match="prompt is empty"):
