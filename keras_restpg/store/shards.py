@@ -67,6 +67,7 @@ class Shards(Generic[Record]):
         self.folder = folder
         self.cls = cls
         self.fingerprint = fingerprint
+        self._generation = 1
         self._manifest = self._read_manifest()
 
     def __contains__(self, key: str) -> bool:
@@ -116,7 +117,9 @@ class Shards(Generic[Record]):
             self._line(key, record) + "\n" for record in records
         ).encode()
         checksum = self._digest(key, data)
-        entry = _Entry(key, checksum, len(records), self.files.generation)
+        # Lines that were taken from another run may be of a later one.
+        self._generation = max(self._generation, self.files.generation)
+        entry = _Entry(key, checksum, len(records), self._generation)
         self.files.write(self._name(key), data)
         self.files.append(
             self._name(), json.dumps(dataclasses.asdict(entry)).encode()
@@ -154,7 +157,7 @@ class Shards(Generic[Record]):
 
     def _read_manifest(self):
         data = self.files.read(self._name()) or b""
-        entries, generation = {}, 1
+        entries = {}
         for number, line in enumerate(data.split(b"\n")[:-1], 1):
             where = f"{self.files.url}/{self._name()}, line {number}"
             try:
@@ -165,8 +168,8 @@ class Shards(Generic[Record]):
                     f"{where}: not a line of a manifest. Restore the file, or "
                     "remove it to make this stage's shards anew."
                 ) from None
-            if entry.generation >= generation:
-                generation = entry.generation
+            if entry.generation >= self._generation:
+                self._generation = entry.generation
                 entries[entry.shard] = entry
         return entries
 

@@ -102,7 +102,6 @@ def _take_state(source, target, state, names):
             "epochs": state["epochs"],
             "score": None,
             "best": best,
-            "last": None,
             "weights": {f: state["weights"][f] for f in best.values()},
             "stages": {n: state["stages"][n] for n in names},
         },

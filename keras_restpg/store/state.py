@@ -79,7 +79,7 @@ def _is_state(state):
         "epoch": _is_count,
         "epochs": _is_count,
         "generation": _is_count,
-        "last": _is_weights,
+        "last": lambda last: last is None or _is_weights(last),
         "best": lambda best: _is_dict(best, _NAME.fullmatch, _is_weights),
         "weights": lambda sums: _is_dict(sums, _is_weights, _is_text),
         "stages": lambda prints: _is_dict(prints, _NAME.fullmatch, _is_text),

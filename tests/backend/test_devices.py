@@ -35,8 +35,8 @@ def one():
 @pytest.mark.parametrize(
     ("kind", "distribution"),
     [
-        ("gemma1-multi-query", "data"),
         ("gemma1-multi-query", "mesh"),
+        pytest.param("gemma1-multi-query", "data", marks=pytest.mark.slow),
         pytest.param("gemma3", "sharded", marks=pytest.mark.slow),
         pytest.param("gemma3", "tensor", marks=pytest.mark.slow),
     ],

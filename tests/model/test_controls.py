@@ -183,7 +183,7 @@ def test_words_that_are_symbols_are_no_controls():
 @pytest.mark.parametrize(
     "symbol",
     (
-        *{symbol for _, symbols in KINDS.values() for symbol in symbols},
+        *dict.fromkeys(s for _, symbols in KINDS.values() for s in symbols),
         "<｜end▁of▁sentence｜>",
         "<|channel>",
         "<channel|>",

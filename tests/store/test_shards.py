@@ -96,6 +96,9 @@ def test_a_line_of_a_holder_that_was_given_up_does_not_count(files, tmp_path):
     lines = "".join(json.dumps(each) + "\n" for each in (line, ours, late))
     manifest.write_text(lines)
     assert shards(files).keys() == ["0", "2"]
+    # Whoever goes on from there counts.
+    shards(Files(tmp_path)).put("1", RECORDS)
+    assert shards(files).keys() == ["0", "2", "1"]
 
 
 def test_a_shard_that_a_kill_left_out_of_the_manifest_is_not_there(

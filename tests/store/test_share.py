@@ -39,7 +39,7 @@ def source(tmp_path):
             run.log("metrics.jsonl", {"kind": "epoch", "stage": stage.name})
         run.log("metrics.jsonl", {"kind": "base", "nll": 2.0})
         state = {"stage": "iteration-1", "epoch": 4, "epochs": 4, "best": best}
-        state |= {"weights": weights, "last": None, "score": None}
+        state |= {"weights": weights, "score": None}
         prints = {each.name: each.fingerprint for each in (sft, first)}
         write_state(run, {**state, "stages": prints})
     return run
