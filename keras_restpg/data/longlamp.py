@@ -128,7 +128,8 @@ def load_folder(
         split: `"train"`, `"val"` or `"test"`.
         tasks: names of tasks; empty: all that have such a file.
         limit: the most examples a task; 0 is all.
-        template, date_format: as for `load_longlamp`.
+        template: as for `load_longlamp`.
+        date_format: as for `load_longlamp`.
 
     Returns:
         list of `Example`, tasks in order of their names.
@@ -191,7 +192,8 @@ def to_example(
         name: the example's id where the row has none.
         task: the task's name in reports.
         where: file and line, for messages.
-        template, date_format: as for `load_longlamp`.
+        template: as for `load_longlamp`.
+        date_format: as for `load_longlamp`.
 
     Raises:
         InputError: a field is missing, empty or of another type.
