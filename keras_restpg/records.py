@@ -10,6 +10,7 @@ import typing
 
 from keras_restpg.decoding import rules
 from keras_restpg.errors import InputError
+from keras_restpg.tables import as_html
 
 
 class _Dataclass(typing.Protocol):
@@ -77,6 +78,12 @@ class Example:
                 f"example {self.id!r}: no task can have the name {ALL!r}, "
                 "which names the totals of all tasks. Choose another name."
             )
+
+    def _repr_html_(self) -> str:
+        rows = [["example", self.id], ["task", self.task], ["user", self.user]]
+        rows += [["document", document.text] for document in self.documents]
+        rows += [["prompt", self.prompt], ["expected", self.expected]]
+        return as_html(rows)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Tables as text, and how values that nobody made for a screen are shown."""
 
 import csv
+import html
 import io
 import unicodedata
 from collections.abc import Sequence
@@ -30,6 +31,30 @@ def as_text(rows: Sequence[Sequence[str]]) -> str:
         lines.append("  ".join(_pad(*cell) for cell in cells).rstrip())
     lines[1:1] = ["-" * (sum(widths) + 2 * len(widths) - 2)]
     return "\n".join(lines)
+
+
+def as_html(rows: Sequence[Sequence[str]]) -> str:
+    """A table for a notebook; line breaks in its cells are kept.
+
+    Columns of numbers are aligned at the right, all others at the left.
+
+    Args:
+        rows: list of rows of str, all of one length, the head first.
+    """
+    sides = [
+        "right" if all(map(_is_number, column[1:])) else "left"
+        for column in zip(*rows, strict=True)
+    ]
+    lines = []
+    for number, row in enumerate(rows):
+        tag = "td" if number else "th"
+        cells = (
+            f'<{tag} style="text-align: {side}; white-space: pre-wrap">'
+            f"{html.escape(visible(cell))}</{tag}>"
+            for cell, side in zip(row, sides, strict=True)
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    return f"<table>{''.join(lines)}</table>"
 
 
 def as_csv(rows: Sequence[Sequence[str]]) -> str:

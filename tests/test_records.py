@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,14 @@ def test_refused(record, changes, message):
     with pytest.raises(ValueError, match=message) as caught:
         decode(type(record), dataclasses.asdict(record) | changes)
     assert len(str(caught.value)) < 200
+
+
+def test_a_notebook_shows_an_example_as_a_table():
+    shown = dataclasses.replace(RECORDS[0], prompt="<x>")._repr_html_()
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", shown)
+    assert cells == (
+        "task email user u document d document e prompt &lt;x&gt; expected y"
+    ).split(" ")
 
 
 def test_no_task_has_the_name_of_the_totals():

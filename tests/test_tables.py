@@ -1,6 +1,6 @@
 import pytest
 
-from keras_restpg.tables import as_text, flat, visible
+from keras_restpg.tables import as_html, as_text, flat, visible
 
 
 def test_text_is_aligned_left_and_numbers_right():
@@ -33,6 +33,20 @@ def test_a_cell_commands_no_terminal_and_breaks_no_line():
     lines = as_text([["a", "b"], ["x\x1b[2J\ny\t", "\u202ez\ud800"]])
     assert lines.split("\n")[2:] == [r"x\x1b[2J\ny\t  \u202ez\ud800"]
     assert lines.encode()
+
+
+def test_a_table_for_a_notebook_shows_markup_as_text():
+    shown = as_html([["<b>", "n"], ["a & b\nc\x1b", "0.5"]])
+
+    left, right = (
+        f'style="text-align: {side}; white-space: pre-wrap"'
+        for side in ("left", "right")
+    )
+    assert shown == (
+        f"<table><tr><th {left}>&lt;b&gt;</th><th {right}>n</th></tr>"
+        f"<tr><td {left}>a &amp; b\nc\\x1b</td><td {right}>0.5</td></tr>"
+        "</table>"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from keras_restpg.run.build import load_preset, make_retriever
 from keras_restpg.self_training.examples import read_and_personalize
 from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
+from keras_restpg.tables import as_html
 
 if TYPE_CHECKING:
     from keras_hub.models import CausalLM
@@ -40,6 +41,11 @@ class Written:
     answer: str
     text: str
     finished: bool
+
+    def _repr_html_(self) -> str:
+        rows = [["reasoning", "answer"], [self.reasoning, self.answer]]
+        # Without an answer, what there is in its place.
+        return as_html(rows if self.answer else [["no answer"], [self.text]])
 
 
 class PersonalizedWriter:

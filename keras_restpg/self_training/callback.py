@@ -46,7 +46,9 @@ from keras_restpg.self_training.validation import (
 from keras_restpg.settings import Settings
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.checkpoints import Checkpoints
+from keras_restpg.store.stage import stage_name
 from keras_restpg.store.state import read_state
+from keras_restpg.tables import as_html
 from keras_restpg.training.model import tickets
 
 if TYPE_CHECKING:
@@ -316,6 +318,22 @@ class SelfTrainingCallback(keras.callbacks.Callback):
         if done:
             last = self.stages[(done - 1) // self.epochs_per_stage]
             self.checkpoints.load_best(last, self.model)
+
+    def _repr_html_(self) -> str:
+        """How far each stage is, and its last validation, for a notebook."""
+        rewards = {
+            line["stage"]: line["val_reward"]
+            for line in self.run.read_log("metrics.jsonl")
+            if line["kind"] == "epoch" and "val_reward" in line
+        }
+        rows = [["stage", "epochs done", "of", "val_reward"]]
+        each = self.epochs_per_stage
+        for number in range(1 + self.settings.iterations):
+            name = stage_name(number)
+            done = min(max(self.initial_epoch - number * each, 0), each)
+            reward = f"{rewards[name]:.4f}" if done and name in rewards else ""
+            rows.append([name, str(done), str(each), reward])
+        return as_html(rows)
 
     def _parts(self):
         """What the parts are, as this run depends on them."""

@@ -1,6 +1,7 @@
 """Whole runs: what they leave behind, and what they take up again."""
 
 import dataclasses
+import html
 import json
 import os
 
@@ -21,6 +22,7 @@ from keras_restpg.run.compare import compare
 from keras_restpg.run.export import card, export
 from keras_restpg.store import RunDirectory
 from keras_restpg.store.share import share
+from keras_restpg.tables import visible
 from tests import small_run
 
 RECIPE = small_run.RECIPE.with_settings(
@@ -117,6 +119,8 @@ def test_a_writer_goes_on_with_the_runs_model_and_settings(finished):
     drafts = writer.drafts("write", ["warm again"], 2)
     assert drafts[0].text == drafts[1].text and not drafts[0].reasoning
     assert drafts[0].answer == drafts[0].text.strip()
+    shown = html.escape(visible(drafts[0].answer))
+    assert shown in drafts[0]._repr_html_()
     with pytest.raises(InputError, match="no documents"):
         writer.write("write", [" "])
     with pytest.raises(InputError, match="prompt is empty"):

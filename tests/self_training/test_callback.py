@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import keras
 import numpy as np
@@ -191,6 +192,25 @@ def test_metrics_are_kept_and_the_best_weights_are_left_in_the_model(whole):
     ours = host(model.trainable_variables)
     for mine, kept in zip(ours, best, strict=True):
         np.testing.assert_array_equal(mine, kept)
+
+
+def test_a_notebook_shows_how_far_each_stage_is(whole):
+    run = RunDirectory(whole[0])
+    rewards = {
+        line["stage"]: f"{line['val_reward']:.4f}"
+        for line in run.read_log("metrics.jsonl")
+        if line["kind"] == "epoch"
+    }
+
+    shown = make_training(run)._repr_html_()
+
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", shown)
+    assert len(rewards) == 3
+    assert cells == [
+        cell
+        for stage, reward in rewards.items()
+        for cell in (stage, "2", "2", reward)
+    ]
 
 
 def best_of(folder):
