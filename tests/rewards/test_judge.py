@@ -110,6 +110,12 @@ def check(reward, causal_lm, tokens, chat=True):
     assert np.ptp(np.log(found), axis=0).max() > 0.1
 
 
+@pytest.fixture(autouse=True)
+def untaught(monkeypatch):
+    """These judges were never taught: the scores' probability is chance."""
+    monkeypatch.setattr(reward, "LEAST_MASS", 0.0)
+
+
 @pytest.fixture(scope="module", params=judges.KINDS)
 def model(request):
     return judges.KINDS[request.param]()
@@ -242,9 +248,7 @@ def test_logits_are_computed_at_the_scored_places_alone(model, monkeypatch):
 
 
 @pytest.mark.parametrize("reasoning", [False, True])
-def test_any_string_has_a_score(small, reasoning, monkeypatch):
-    # This judge was never taught: the scores' probability is chance.
-    monkeypatch.setattr(reward, "LEAST_MASS", 0.0)
+def test_any_string_has_a_score(small, reasoning):
     texts = strings(STRINGS)
     samples = [sample(text, i) for i, text in enumerate(texts)]
     asked = [EXAMPLES[0]] * len(texts)
