@@ -187,6 +187,7 @@ def test_a_judge_that_fails_stops_a_run_which_goes_on_later(
         "--set=evaluation.max_validation=0",
         "--set=reward.timeout=0.5",
         "--set=reward.retries=1",
+        "--set=reward.on_doubt=unchecked",
     ]
     with Server(reply, delay=delay) as server:
         code, error = finish([*judged, f"--set=reward.url={server.url}"], out)
