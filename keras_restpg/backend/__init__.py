@@ -29,8 +29,9 @@ Each of `jax.py`, `tensorflow.py` and `torch.py` has the same names:
   the gradient by the first part, and the one by the matrix (None where
   `chunk.learns` is false). They are computed in the forward pass, where the
   backend knows that they are wanted.
-- `StepsMixin`: `train_step`, `test_step` and `drawing(step)`, which makes of a
-  step what `fit` and `evaluate` call, for `training.model.RewardWeightedLM`.
+- `StepsMixin`: `train_step`, `test_step` and `drawing(step, with_optimizer)`,
+  which makes of a step what `fit` and `evaluate` call, for
+  `training.model.RewardWeightedLM`.
 """
 
 import importlib
